@@ -23,9 +23,7 @@ static double read_clock(clockid_t id) {
   return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-double clock_monotonic(void) {
-  return read_clock(CLOCK_MONOTONIC);
-}
+double clock_monotonic(void) { return read_clock(CLOCK_MONOTONIC); }
 
 double clock_coarse(void) {
 #ifdef CLOCK_MONOTONIC_COARSE

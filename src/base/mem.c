@@ -61,6 +61,4 @@ size_t mem_live_blocks(void) {
   return atomic_load_explicit(&live_blocks, memory_order_relaxed);
 }
 
-void mem_set_budget(long allocations) {
-  atomic_store(&budget, allocations);
-}
+void mem_set_budget(long allocations) { atomic_store(&budget, allocations); }

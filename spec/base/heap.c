@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+// The pairing heap: order, stability, removal from anywhere, and a long random
+// run against a plain sorted array. After each random step the smallest key
+// must agree; now and then the whole structure is walked, because a wrong link
+// may stay unnoticed for long.
+#include "../../src/base/heap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/unit.h"
+
+enum { NODES = 2000, STEPS = 100000, LONG_CHAIN = 200000 };
+
+static uint64_t random_state = 88172645463325252u;
+
+static unsigned random_below(unsigned limit) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return (unsigned)((random_state >> 33) % limit);
+}
+
+static bool comes_before(const HeapNode *a, const HeapNode *b) {
+  return a->key < b->key || (a->key == b->key && a->sequence < b->sequence);
+}
+
+// Nodes reachable from `chain`, or a huge number when a link is wrong. May
+// recurse: the random heaps are shallow.
+static size_t walk(const HeapNode *parent, const HeapNode *chain) {
+  size_t count = 0;
+  const HeapNode *left = parent;
+  for (const HeapNode *node = chain; node != NULL; node = node->sibling) {
+    if (node->prev != left || !node->queued) return SIZE_MAX / 2;
+    if (parent != NULL && comes_before(node, parent)) return SIZE_MAX / 2;
+    count += 1 + walk(node, node->child);
+    left = node;
+  }
+  return count;
+}
+
+static bool is_sound(const Heap *heap) {
+  if (heap->root != NULL && heap->root->sibling != NULL) return false;
+  return walk(NULL, heap->root) == heap->count;
+}
+
+static void starts_empty(void) {
+  Heap heap;
+  heap_init(&heap);
+  CHECK(heap_first(&heap) == NULL);
+  CHECK_NUM(heap.count, 0);
+}
+
+static void removing_an_unqueued_node_changes_nothing(void) {
+  Heap heap;
+  HeapNode in = {0};
+  HeapNode out = {0};
+  heap_init(&heap);
+  heap_insert(&heap, &in, 1);
+  heap_remove(&heap, &out);
+  CHECK(heap_first(&heap) == &in);
+  CHECK_NUM(heap.count, 1);
+}
+
+static void comes_out_in_order_of_keys(void) {
+  static const double keys[] = {5, -1, 3, INFINITY, 0, 4, -INFINITY, 1};
+  Heap heap;
+  HeapNode nodes[8] = {0};
+  heap_init(&heap);
+  for (int i = 0; i < 8; i++) heap_insert(&heap, &nodes[i], keys[i]);
+  CHECK_NUM(heap.count, 8);
+  double last = -INFINITY;
+  for (int i = 0; i < 8; i++) {
+    HeapNode *node = heap_first(&heap);
+    CHECK(node->key >= last);
+    last = node->key;
+    heap_remove(&heap, node);
+    CHECK(!node->queued);
+    CHECK(is_sound(&heap));
+  }
+  CHECK(last == INFINITY);
+  CHECK(heap_first(&heap) == NULL);
+}
+
+static void equal_keys_come_out_first_in_first_out(void) {
+  Heap heap;
+  HeapNode nodes[100] = {0};
+  heap_init(&heap);
+  for (int i = 0; i < 100; i++) heap_insert(&heap, &nodes[i], 7);
+  for (int i = 0; i < 100; i++) {
+    CHECK(heap_first(&heap) == &nodes[i]);
+    heap_remove(&heap, &nodes[i]);
+  }
+}
+
+static void a_node_put_in_again_goes_behind_its_equals(void) {
+  Heap heap;
+  HeapNode a = {0};
+  HeapNode b = {0};
+  heap_init(&heap);
+  heap_insert(&heap, &a, 1);
+  heap_insert(&heap, &b, 1);
+  heap_remove(&heap, &a);
+  heap_insert(&heap, &a, 1);
+  CHECK(heap_first(&heap) == &b);
+}
+
+// The model: the queued nodes in the order in which they must come out.
+static HeapNode *sorted[NODES];
+static size_t sorted_count;
+
+static size_t place_of(const HeapNode *node) {
+  size_t low = 0;
+  size_t high = sorted_count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (comes_before(sorted[middle], node)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+static void model_insert(HeapNode *node) {
+  size_t at = place_of(node);
+  size_t tail = (sorted_count - at) * sizeof(HeapNode *);
+  memmove(&sorted[at + 1], &sorted[at], tail);
+  sorted[at] = node;
+  sorted_count++;
+}
+
+static bool model_remove(const HeapNode *node) {
+  size_t at = place_of(node);
+  if (at >= sorted_count || sorted[at] != node) return false;
+  sorted_count--;
+  size_t tail = (sorted_count - at) * sizeof(HeapNode *);
+  memmove(&sorted[at], &sorted[at + 1], tail);
+  return true;
+}
+
+// One random change: mostly growing for a while, then mostly shrinking, so
+// that both empty and full heaps are met. Few distinct keys make many ties.
+static void change(Heap *heap, HeapNode *nodes, int step) {
+  bool growing = (step / 5000) % 2 == 0;
+  HeapNode *node = &nodes[random_below(NODES)];
+  if (random_below(4) == 0 && heap->count > 0) node = heap_first(heap);
+  if (!node->queued && random_below(10) < (growing ? 9u : 2u)) {
+    heap_insert(heap, node, random_below(300));
+    model_insert(node);
+  } else if (node->queued && random_below(10) < (growing ? 2u : 9u)) {
+    CHECK(model_remove(node));
+    heap_remove(heap, node);
+    CHECK(!node->queued && node->child == NULL);
+    CHECK(node->sibling == NULL && node->prev == NULL);
+  }
+}
+
+static void agrees_with_a_sorted_array(void) {
+  static HeapNode nodes[NODES];
+  Heap heap;
+  size_t largest = 0;
+  heap_init(&heap);
+  for (int step = 0; step < STEPS; step++) {
+    change(&heap, nodes, step);
+    if (heap.count > largest) largest = heap.count;
+    CHECK(heap.count == sorted_count);
+    CHECK(heap_first(&heap) == (sorted_count > 0 ? sorted[0] : NULL));
+    if (step % 500 == 0) CHECK(is_sound(&heap));
+    if (unit_failed_checks > 0) return;  // one report is enough
+  }
+  CHECK(largest > NODES / 2);
+  for (size_t i = 0; i < sorted_count; i++) {
+    CHECK(heap_first(&heap) == sorted[i]);
+    heap_remove(&heap, sorted[i]);
+  }
+  CHECK_NUM(heap.count, 0);
+}
+
+// Rising keys make one chain of children, falling keys a tree of that depth:
+// code that recursed would run out of stack here.
+static void long_chains_need_no_stack(void) {
+  HeapNode *nodes = calloc(LONG_CHAIN, sizeof(HeapNode));
+  if (nodes == NULL) abort();
+  for (int sign = -1; sign <= 1; sign += 2) {
+    Heap heap;
+    double last = -INFINITY;
+    bool in_order = true;
+    heap_init(&heap);
+    for (int i = 0; i < LONG_CHAIN; i++)
+      heap_insert(&heap, &nodes[i], sign * i);
+    for (int i = 0; i < LONG_CHAIN; i++) {
+      in_order = in_order && heap_first(&heap)->key > last;
+      last = heap_first(&heap)->key;
+      heap_remove(&heap, heap_first(&heap));
+    }
+    CHECK(in_order);
+    CHECK_NUM(heap.count, 0);
+  }
+  free(nodes);
+}
+
+int main(void) {
+  UNIT_RUN(starts_empty);
+  UNIT_RUN(removing_an_unqueued_node_changes_nothing);
+  UNIT_RUN(comes_out_in_order_of_keys);
+  UNIT_RUN(equal_keys_come_out_first_in_first_out);
+  UNIT_RUN(a_node_put_in_again_goes_behind_its_equals);
+  UNIT_RUN(agrees_with_a_sorted_array);
+  UNIT_RUN(long_chains_need_no_stack);
+  return unit_done();
+}
