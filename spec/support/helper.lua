@@ -10,6 +10,7 @@
 -- It may be required from any spec file, and inside a run as well as outside.
 
 local trio = require "trio"
+local it = require "busted".it
 
 local H = {}
 
@@ -45,18 +46,34 @@ local function settled_counters()
   return trio.testing._counters()
 end
 
---- it() around H.run; afterwards the live tasks, timers and C allocations must
---- be what they were before.
-function H.trio_it(name, fn, opts)
-  it(name, function()
-    local before = settled_counters()
-    H.run(fn, opts)
-    local after = settled_counters()
-    for _, counter in ipairs {"tasks", "timers", "blocks"} do
-      assert(after[counter] == before[counter],
-        ("left behind: %s went from %s to %s"):format(counter,
-          tostring(before[counter]), tostring(after[counter])))
+-- An error object keeps its traceback in a field that busted does not know.
+local function show_traceback(err)
+  if type(err) ~= "table" or type(err.traceback) ~= "string" then return err end
+  if not (trio.isinstance(err, trio.Error)
+      or trio.isinstance(err, trio.ExceptionGroup)) then
+    return err
+  end
+  return tostring(err) .. "\n" .. err.traceback
+end
+
+local function check_nothing_left(before)
+  local after = settled_counters()
+  for _, counter in ipairs {"tasks", "timers", "blocks"} do
+    if after[counter] ~= before[counter] then
+      error(("left behind: %s went from %s to %s"):format(counter,
+        tostring(before[counter]), tostring(after[counter])), 0)
     end
+  end
+end
+
+--- it() around H.run; afterwards the live tasks, timers and C allocations must
+--- be what they were before. (A tail call: busted takes the caller's line.)
+function H.trio_it(name, fn, opts)
+  return it(name, function()
+    local before = settled_counters()
+    local ok, err = pcall(H.run, fn, opts)
+    if not ok then error(show_traceback(err), 0) end
+    check_nothing_left(before)
   end)
 end
 

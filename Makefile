@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. V=1 shows whole commands; WERROR=1 (or CI=true)
+# makes warnings errors; VARIANT=asan, gcstress or oom builds into build/VARIANT.
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+PKG_CONFIG ?= pkg-config
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+LUA_PC := $(shell for p in lua5.4 lua-5.4 lua54 'lua >= 5.4 lua < 5.5'; do \
+  $(PKG_CONFIG) --exists "$$p" && echo "$${p%% *}" && break; done 2>/dev/null)
+PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) libuv 2>/dev/null)
+LUA_LIBS := $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
+UV_LIBS := $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null)
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+  -Wmissing-prototypes -Wswitch-enum $(if $(WERROR)$(filter true,$(CI)),-Werror)
+FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+  -fno-omit-frame-pointer
+FLAGS_gcstress := -DTRIO_GC_STRESS
+FLAGS_oom := -DTRIO_TEST
+BASICS := -std=c11 -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc $(PC_CFLAGS)
+COMPILE = $(NEED) mkdir -p $(@D) && $(CC) $(BASICS) -fPIC -fvisibility=hidden \
+  -MMD -MP $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(FLAGS_$(VARIANT)) -c
+LINK = mkdir -p $(@D) && $(CC) $(CFLAGS) $(FLAGS_$(VARIANT)) $(LDFLAGS)
+NEED = $(if $(and $(LUA_LIBS),$(UV_LIBS)),,$(error Lua 5.4 or libuv is missing: \
+  run .dev/install-deps.sh))
+
+B := build$(VARIANT:%=/%)
+CORE := $(wildcard src/base/*.c src/core/*.c)
+LIBRARY := $(CORE) $(wildcard src/bind/*.c src/api/*.c src/io/*.c src/module.c)
+PROGRAM := $(wildcard src/main.c src/cli/*.c)
+UNITS := $(wildcard spec/base/*.c spec/core/*.c)
+BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
+LUA_FILES := $(sort $(shell find lua -name '*.lua'))
+C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/*.h spec/*/*.[ch] \
+  bench/*.[ch] examples/*.c)
+object = $(patsubst %.c,$(B)/obj/%.o,$1)
+OBJECTS := $(call object,$(LIBRARY) build/embedded.c)
+PRODUCTS := $(if $(wildcard src/main.c),$(B)/trio-lua) $(if \
+  $(wildcard src/module.c),$(B)/trio.so $(B)/libtrio.a $(B)/libtrio.so)
+Q := $(if $(V),,@)
+say = $(Q)$(if $(V),,printf '  %-5s %s\n' $1 $2 &&)
+SUBMAKE = @$(MAKE) $(if $(V),,-s) \
+  $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
+export F PREFIX DESTDIR LUA_PC  # for the scripts
+.PHONY: all demo test check spec unit units asan valgrind gcstress oom bench \
+  lint luacheck house layers mirror symbols fmt coverage gdb install clean help
+.DELETE_ON_ERROR .SECONDARY:
+
+all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
+demo:  ## install what is missing, build, run the demonstration
+	@.dev/install-deps.sh build
+	$(SUBMAKE) all
+	@build/trio-lua examples/demo.lua
+test:  ## install what is missing, build, run every test
+	@.dev/install-deps.sh build test
+	$(SUBMAKE) all units
+	$(RUN) -u -c "luacheck house layers mirror symbols"
+check: all units  ## the tests and every rule; installs nothing
+	$(RUN) -u -c "lint layers mirror symbols"
+spec: all  ## run specs; T=api/lock: one file or folder, F='text': by name
+	$(RUN) $(T)
+unit: units  ## run the plain C tests of src/base and src/core
+	$(RUN) $(or $(T),base core)
+units:  # always under the sanitizers
+	$(SUBMAKE) VARIANT=asan $(UNITS:spec/%.c=build/asan/unit/%)
+asan: all units  ## the suite under the address and undefined sanitizers
+	$(SUBMAKE) VARIANT=asan build/asan/trio-lua
+	$(RUN) -u -i build/asan/trio-lua -t 300 $(T)
+valgrind: all  ## the suite under valgrind: no error, no leak
+	$(RUN) -w .dev/valgrind.sh -t 900 $(T)
+gcstress: all  ## the suite with a full collection at every task step
+	$(SUBMAKE) VARIANT=gcstress build/gcstress/trio-lua
+	$(RUN) -i build/gcstress/trio-lua -t 600 $(T)
+oom:  ## the sweep in which every allocation fails once
+	$(SUBMAKE) VARIANT=oom build/oom/trio-lua
+	$(RUN) -i build/oom/trio-lua -t 600 $(or $(T),oom)
+bench: all $(BENCHES)  ## run the benchmarks
+	@$(or $(wildcard bench/run.sh),build/trio-lua bench/run.lua)
+lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
+	@clang-format --dry-run --Werror $(C_FILES)
+	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \
+	  clang-tidy --quiet FILE -- $(BASICS) 2>/dev/null
+luacheck house layers mirror symbols:  ## Lua style, text, includes, specs, exports
+	@.dev/$@.sh
+fmt:  ## format the C files
+	@clang-format -i $(C_FILES)
+coverage:  ## which behaviours have a spec
+	@lua5.4 spec/coverage.lua
+gdb: all units  ## one spec or unit test under gdb: T=api/lock
+	@gdb --args $(or $(wildcard build/asan/unit/$(T)),build/trio-lua \
+	  spec/support/busted.lua spec/$(T)_spec.lua)
+install: all  ## install below PREFIX (and DESTDIR)
+	@.dev/install.sh
+clean:  ## remove build/
+	@rm -rf build
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z ]+:.*## /{ printf "%-10s %s\n", $$1, $$2 }' Makefile
+
+$(B)/trio-lua: $(call object,$(PROGRAM)) $(OBJECTS)
+	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+# Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
+$(B)/trio.so: $(OBJECTS)
+	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm
+$(B)/libtrio.so: $(OBJECTS)
+	$(call say,LINK,$@) $(LINK) -shared -Wl,-soname,libtrio.so.0 \
+	  -Wl,--no-undefined -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+# One object in which the host's linker sees the public names only.
+$(B)/libtrio.a: $(OBJECTS)
+	$(call say,AR,$@) $(CC) -r -nostdlib -o $(B)/libtrio.o $^ && \
+	  objcopy --localize-hidden $(B)/libtrio.o && $(AR) rcs $@ $(B)/libtrio.o
+$(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
+	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
+build/bench/%: build/obj/bench/%.o build/libtrio.a
+	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+$(B)/obj/%.o: %.c Makefile
+	$(call say,CC,$<) $(COMPILE) -o $@ $<
+# The folders are prerequisites because files come and go in them.
+build/embedded.c: .dev/embed.sh $(LUA_FILES) $(shell find lua -type d)
+	$(Q)mkdir -p build && .dev/embed.sh $(LUA_FILES) >$@
+-include $(patsubst %.o,%.d,$(OBJECTS) $(call object,$(PROGRAM) $(UNITS)))

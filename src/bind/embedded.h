@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// embedded.h: the Lua files of lua/trio, put into the binary at build time, so
+// that the interpreter and the module work from any directory. The array is
+// generated (.dev/embed.sh); src/module.c makes a loader for each entry.
+#ifndef TRIO_BIND_EMBEDDED_H
+#define TRIO_BIND_EMBEDDED_H
+
+#include <stddef.h>
+
+typedef struct EmbeddedLua {
+  const char *name;    // "trio.catch" for lua/trio/catch.lua
+  const char *source;  // not terminated by a zero that counts
+  size_t length;
+} EmbeddedLua;
+
+// Sorted by name; the last entry has a NULL name.
+extern const EmbeddedLua embedded_lua[];
+
+#endif
