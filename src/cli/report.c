@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// report.c: see report.h. A report grows as an array of strings at the stack
+// index PARTS and is joined at the end, since a luaL_Buffer would not allow
+// the calls into Lua in between.
+//
+// Groups and causes nest as deep as a program likes, and may even contain
+// themselves: nothing is followed deeper than MAX_DEPTH.
+#include "report.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum { ERROR = 1, PARTS = 2, MAX_DEPTH = 32 };
+
+static const char header[] = "stack traceback:";
+
+// Is the value at idx an instance of the trio class `name`?
+static bool is_instance(lua_State *L, int idx, const char *name) {
+  if (!lua_istable(L, idx)) return false;
+  idx = lua_absindex(L, idx);
+  cli_push_trio(L, "isinstance");
+  lua_pushvalue(L, idx);
+  cli_push_trio(L, name);
+  lua_call(L, 2, 1);
+  bool result = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return result;
+}
+
+static bool is_error_object(lua_State *L, int idx) {
+  return is_instance(L, idx, "Error") || is_instance(L, idx, "Cancelled") ||
+         is_instance(L, idx, "KeyboardInterrupt") ||
+         is_instance(L, idx, "ExceptionGroup");
+}
+
+// How many members does the group at idx have? One may be nil, so that the
+// length operator would not do.
+static lua_Integer count_members(lua_State *L, int exceptions) {
+  lua_Integer count = 0;
+  if (lua_getfield(L, exceptions, "n") == LUA_TNUMBER) {
+    count = lua_tointeger(L, -1);
+  } else {
+    count = (lua_Integer)lua_rawlen(L, exceptions);
+  }
+  lua_pop(L, 1);
+  return count;
+}
+
+static bool is_interrupt(lua_State *L, int idx, int depth) {
+  if (is_instance(L, idx, "KeyboardInterrupt")) return true;
+  if (depth == MAX_DEPTH || !is_instance(L, idx, "ExceptionGroup")) {
+    return false;
+  }
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  bool found = false;
+  if (lua_getfield(L, idx, "exceptions") == LUA_TTABLE) {
+    int exceptions = lua_gettop(L);
+    lua_Integer count = count_members(L, exceptions);
+    for (lua_Integer i = 1; i <= count && !found; i++) {
+      lua_rawgeti(L, exceptions, i);
+      found = is_interrupt(L, lua_gettop(L), depth + 1);
+      lua_pop(L, 1);
+    }
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+// Append the string on top of the stack to the report.
+static void add_value(lua_State *L) {
+  lua_rawseti(L, PARTS, (lua_Integer)lua_rawlen(L, PARTS) + 1);
+}
+
+static void add(lua_State *L, const char *text) {
+  lua_pushstring(L, text);
+  add_value(L);
+}
+
+static int join_parts(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  lua_Integer count = (lua_Integer)lua_rawlen(L, PARTS);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(L, PARTS, i);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+// Push the text of any error value, as lua words it. Returns whether it is the
+// value's own account of itself, from __tostring.
+static bool push_text(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_pushvalue(L, idx);
+  if (lua_tostring(L, -1) != NULL) return false;
+  lua_pop(L, 1);
+  if (luaL_callmeta(L, idx, "__tostring")) {
+    if (lua_type(L, -1) == LUA_TSTRING) return true;
+    lua_pop(L, 1);
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+  return false;
+}
+
+// Push the first line of the text of the value at idx.
+static void push_first_line(lua_State *L, int idx) {
+  push_text(L, idx);
+  const char *text = lua_tostring(L, -1);
+  lua_pushlstring(L, text, strcspn(text, "\n"));
+  lua_remove(L, -2);
+}
+
+// Push the traceback of the task that raised the value at idx and return
+// true; or push nothing.
+static bool push_task_traceback(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (is_error_object(L, idx)) {
+    if (lua_getfield(L, idx, "traceback") == LUA_TSTRING) return true;
+    lua_pop(L, 1);
+  }
+  if (cli_push_trio(L, "_traceback_of") != LUA_TNIL) {
+    lua_pushvalue(L, idx);
+    lua_call(L, 1, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+// Append the traceback on top of the stack on lines of its own.
+static void add_traceback(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  add(L, "\n");
+  if (strncmp(text, header, sizeof(header) - 1) != 0) {
+    add(L, header);
+    add(L, "\n");
+  }
+  add_value(L);
+}
+
+static void add_causes(lua_State *L, int idx, int depth);
+
+// Append the sections of the leaves of the group at idx, each with its place
+// in the tree ("[2.1] message"). `path` is the group's own place.
+static void add_leaves(lua_State *L, int idx, const char *path, int depth) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  int top = lua_gettop(L);
+  lua_getfield(L, idx, "tracebacks");
+  if (depth == MAX_DEPTH ||
+      lua_getfield(L, idx, "exceptions") != LUA_TTABLE) {
+    lua_settop(L, top);
+    return;
+  }
+  int tracebacks = top + 1, exceptions = top + 2, leaf = top + 3;
+  lua_Integer count = count_members(L, exceptions);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(L, exceptions, i);
+    const char *place = lua_pushfstring(L, "%s%I", path, (LUAI_UACINT)i);
+    if (is_instance(L, leaf, "ExceptionGroup")) {
+      place = lua_pushfstring(L, "%s.", place);
+      add_leaves(L, leaf, place, depth + 1);
+    } else {
+      push_first_line(L, leaf);
+      lua_pushfstring(L, "\n[%s] %s", place, lua_tostring(L, -1));
+      bool known = lua_istable(L, tracebacks) &&
+                   lua_rawgeti(L, tracebacks, i) == LUA_TSTRING;
+      if (!known) {
+        lua_settop(L, leaf + 3);
+        known = push_task_traceback(L, leaf);
+      }
+      if (known) {
+        lua_pushvalue(L, leaf + 3);
+        add_value(L);
+        add_traceback(L);
+        add_causes(L, leaf, depth + 1);
+      }
+    }
+    lua_settop(L, exceptions);
+  }
+  lua_settop(L, top);
+}
+
+// Append what the error object at idx says it came from.
+static void add_causes(lua_State *L, int idx, int depth) {
+  static const struct {
+    const char *field, *heading;
+  } links[] = {{"cause", "\ncaused by: "}, {"context", "\nwhile handling: "}};
+  if (depth == MAX_DEPTH || !is_error_object(L, idx)) return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  int top = lua_gettop(L);
+  for (int i = 0; i < 2; i++) {
+    if (lua_getfield(L, idx, links[i].field) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    add(L, links[i].heading);
+    push_text(L, top + 1);
+    add_value(L);
+    if (push_task_traceback(L, top + 1)) add_traceback(L);
+    add_causes(L, top + 1, depth + 1);
+    lua_settop(L, top);
+    return;
+  }
+}
+
+// The traceback of the thread that runs the handler, without the handler.
+static void add_own_traceback(lua_State *L) {
+  luaL_traceback(L, L, NULL, 1);
+  add_traceback(L);
+}
+
+int report_handler(lua_State *L) {
+  Cli *cli = lua_touserdata(L, lua_upvalueindex(1));
+  lua_settop(L, ERROR);
+  lua_newtable(L);
+  bool object = is_error_object(L, ERROR);
+  cli->interrupted = object && is_interrupt(L, ERROR, 0);
+  bool told = push_text(L, ERROR);
+  add_value(L);
+  if (push_task_traceback(L, ERROR)) {
+    add_traceback(L);
+  } else if (object || !told) {
+    add_own_traceback(L);
+  }
+  if (is_instance(L, ERROR, "ExceptionGroup")) add_leaves(L, ERROR, "", 0);
+  add_causes(L, ERROR, 0);
+  return join_parts(L);
+}
