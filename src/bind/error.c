@@ -66,6 +66,16 @@ static bool push_instance_of(lua_State *L, int idx) {
   return false;
 }
 
+void error_push_class(lua_State *L, ErrorKind kind) {
+  error_push_metatable(L, kind);
+  lua_rawgetp(L, -1, &class_key);
+  lua_remove(L, -2);
+}
+
+void error_push_class_metatable(lua_State *L, int idx) {
+  if (!push_instance_of(L, idx)) lua_pushnil(L);
+}
+
 bool error_is_class(lua_State *L, int idx) {
   if (!push_instance_of(L, idx)) return false;
   lua_pop(L, 1);
@@ -412,12 +422,12 @@ static void specialise_cancelled(lua_State *L) {
 // Push the class of a kind, made at the first call. Parents come first.
 static void push_kind(lua_State *L, ErrorKind kind) {
   error_push_metatable(L, kind);
-  if (lua_istable(L, -1)) {
-    lua_rawgetp(L, -1, &class_key);
-    lua_remove(L, -2);
+  bool is_made = lua_istable(L, -1);
+  lua_pop(L, 1);
+  if (is_made) {
+    error_push_class(L, kind);
     return;
   }
-  lua_pop(L, 1);
   if (kinds[kind].parent == NO_PARENT) {
     lua_pushstring(L, kinds[kind].name);
     make_class(L, 0);

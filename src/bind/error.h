@@ -69,8 +69,14 @@ bool error_is_instance(lua_State *L, int idx, int class_idx);
 // Push the metatable of this kind's objects. [-0, +1, -]
 void error_push_metatable(lua_State *L, ErrorKind kind);
 
-// Push the class of the error object at idx (or of the metatable of one), as
-// tostring shows it: "WouldBlock". [-0, +1, m]
+// Push the class of this kind. [-0, +1, -]
+void error_push_class(lua_State *L, ErrorKind kind);
+
+// Push the metatable for objects of the class at idx. [-0, +1, -]
+void error_push_class_metatable(lua_State *L, int idx);
+
+// Push the name of the class of the error object at idx, as tostring shows
+// it: "WouldBlock". [-0, +1, m]
 void error_push_class_name(lua_State *L, int idx);
 
 // Add the classes and isinstance to the module table on top. [-0, +0, m]

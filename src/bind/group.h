@@ -28,7 +28,32 @@ typedef enum StripResult {
 StripResult group_strip_cancelled(lua_State *L, int idx);
 
 // Is the error at idx of this kind, or a group that contains one at any depth?
+// [-0, +0, m]
 bool group_contains(lua_State *L, int idx, int kind);
+
+// Is the value at idx a group that has members? [-0, +0, -]
+bool group_is(lua_State *L, int idx);
+
+// Push the arrays of the group at idx, exceptions and tracebacks (nil where
+// there are none), and return the count of members. [-0, +2, -]
+int group_push_parts(lua_State *L, int idx);
+
+// Push a new group of the class and message of the group at `model`; the other
+// arguments are those of group_push. [-0, +1, m]
+void group_push_like(lua_State *L, int model, int exceptions, int tracebacks,
+                     int count, bool loose);
+
+// Divide the group at idx by the condition at `cond` (checked before): push
+// the part that matches and the rest, nil where there is none. [-0, +2, e]
+void group_divide(lua_State *L, int idx, int cond);
+
+// An argument error unless idx holds a class, an array of classes or a
+// function. [-0, +0, v]
+void group_check_condition(lua_State *L, int idx);
+
+// Push the drawing of the group at idx, one line for each member, with the
+// tracebacks of the members where `tracebacks` says so. [-0, +1, e]
+void group_push_text(lua_State *L, int idx, bool tracebacks);
 
 // Add ExceptionGroup to the module table on top. Called after error_open.
 void group_open(lua_State *L);
