@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: MIT
+-- Runs the measures of tasks.lua and floor.c by turns, each in a process of
+-- its own, and prints the medians with their ratio. Neighbours in time share
+-- whatever else the machine does, so the ratio is taken pair by pair. It
+-- judges nothing: a slow machine is no failure. An unfinished measure is.
+--
+--   trio-lua bench/run.lua TRIO_LUA FLOOR [MEASURE...]
+--
+-- Environment: QUICK=1 for a short run, PAIRS=n for the number of turns.
+local ours, floor = arg[1], arg[2]
+local quick = (os.getenv "QUICK" or "") ~= ""
+local pairs_wanted = tonumber(os.getenv "PAIRS") or (quick and 3 or 7)
+local here = arg[0]:match "^(.*)/[^/]*$" or "."
+
+-- `work`: operations in one process, divided by the number of tasks.
+local measures = {
+  { name = "checkpoint", title = "checkpoint", unit = "ns",
+    tasks = { 10, 1000, 100000 }, work = 4000000, aim = "ratio <= 1.6" },
+  { name = "spawn", title = "spawn and join a task", unit = "ns",
+    tasks = { 10, 1000, 100000 }, work = 400000, aim = "ratio <= 1.6" },
+  { name = "timeout", title = "move_on_after around a checkpoint",
+    unit = "ns", tasks = { 10, 1000, 100000 }, work = 1000000 },
+  { name = "cancel", title = "cancel a sleeping task", unit = "ns",
+    tasks = { 10, 1000, 100000 }, work = 100000 },
+  { name = "nested", title = "scope inside others, that many deep",
+    unit = "ns", tasks = { 10, 100, 1000 }, work = 400000 },
+  { name = "memory", title = "sleeping task", unit = "B",
+    tasks = { 1000, 100000 }, work = 1, aim = "<= 2000 B" },
+}
+
+local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+
+-- The number that a measure prints, or nil when it failed.
+local function measured(program, name, tasks, rounds)
+  local command = ("%s %s %d %d"):format(program, name, tasks, rounds)
+  local pipe = assert(io.popen(command))
+  local value = pipe:read "n"
+  local good = pipe:close()
+  return good and value or nil
+end
+
+local function median(list)
+  table.sort(list)
+  local middle = #list // 2
+  if #list % 2 == 1 then return list[middle + 1] end
+  return (list[middle] + list[middle + 1]) / 2
+end
+
+local function number(value)
+  return (value < 99.95 and "%.1f" or "%.0f"):format(value)
+end
+
+-- One line of the table; returns our cost, or nil on failure.
+local function compare(measure, tasks, cost_of_few)
+  local work = quick and measure.work / 5 or measure.work
+  if measure.name == "cancel" and tasks < 100 then work = work / 5 end
+  local rounds = math.max(1, math.floor(work / tasks))
+  local label = ("%-36s %7d"):format(measure.title, tasks)
+  local lists = { ours = {}, floor = {}, ratio = {} }
+  for i = 1, pairs_wanted do
+    local a = measured(quoted(ours) .. " " .. quoted(here .. "/tasks.lua"),
+      measure.name, tasks, rounds)
+    local b = measured(quoted(floor), measure.name, tasks, rounds)
+    if not a or not b then
+      print(label .. "  failed: " .. (a and "floor" or "trio-lua"))
+      return nil
+    end
+    lists.ours[i], lists.floor[i], lists.ratio[i] = a, b, a / b
+  end
+  local cost = median(lists.ours)
+  print(("%s %8s %8s %-2s %6.2f %7.2f  %s"):format(label, number(cost),
+    number(median(lists.floor)), measure.unit, median(lists.ratio),
+    cost / (cost_of_few or cost), measure.aim or ""))
+  return cost
+end
+
+local function is_wanted(name)
+  for i = 3, #arg do if arg[i] == name then return true end end
+  return #arg < 3
+end
+
+io.stdout:setvbuf "line"
+print(("Processor time and memory against bare Lua coroutines in C; "
+  .. "medians of %d turns."):format(pairs_wanted))
+print(("%-36s %7s %8s %8s    %6s %7s  %s"):format("", "tasks", "trio-lua",
+  "floor", "ratio", "growth", "aim"))
+local failures = 0
+for _, measure in ipairs(measures) do
+  local cost_of_few
+  for _, tasks in ipairs(is_wanted(measure.name) and measure.tasks or {}) do
+    local cost = compare(measure, tasks, cost_of_few)
+    cost_of_few = cost_of_few or cost
+    if not cost then failures = failures + 1 end
+  end
+end
+print("growth: cost with that many tasks over cost with the fewest; "
+  .. "flat is 1.00")
+os.exit(failures == 0)
