@@ -4,10 +4,13 @@
 -- whatever else the machine does, so the ratio is taken pair by pair. It
 -- judges nothing: a slow machine is no failure. An unfinished measure is.
 --
---   trio-lua bench/run.lua TRIO_LUA FLOOR [MEASURE...]
+--   build/trio-lua bench/run.lua [MEASURE...]
 --
--- Environment: QUICK=1 for a short run, PAIRS=n for the number of turns.
-local ours, floor = arg[1], arg[2]
+-- Environment: QUICK=1 for a short run, PAIRS=n for the number of turns,
+-- FLOOR for the program of floor.c. Ours is the interpreter that runs this.
+local ours = arg[-1]
+local floor = os.getenv "FLOOR"
+  or (ours:match "^(.*)/[^/]*$" or ".") .. "/bench/floor"
 local quick = (os.getenv "QUICK" or "") ~= ""
 local pairs_wanted = tonumber(os.getenv "PAIRS") or (quick and 3 or 7)
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
@@ -75,8 +78,8 @@ local function compare(measure, tasks, cost_of_few)
 end
 
 local function is_wanted(name)
-  for i = 3, #arg do if arg[i] == name then return true end end
-  return #arg < 3
+  for _, wanted in ipairs(arg) do if wanted == name then return true end end
+  return #arg == 0
 end
 
 io.stdout:setvbuf "line"
