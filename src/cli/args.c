@@ -22,7 +22,8 @@ static const char *const usage =
     "  -a, --await           run 'script', 'stat' and stdin as tasks, so that\n"
     "                        they may wait at top level\n"
     "  --seed N              shuffle runnable tasks, reproducibly\n"
-    "  --on-deadlock ACTION  'raise' or 'wait' (default) when no task can ever\n"
+    "  --on-deadlock ACTION  'raise' or 'wait' (default) when no task can "
+    "ever\n"
     "                        run again\n"
     "  --monitor             print the tree of tasks to stderr on SIGUSR1\n"
     "  --help                show this text\n"
@@ -54,8 +55,7 @@ static void read_seed(Args *args, const char *option, const char *text) {
   }
 }
 
-static void read_on_deadlock(Args *args, const char *option,
-                             const char *text) {
+static void read_on_deadlock(Args *args, const char *option, const char *text) {
   args->on_deadlock = text;
   if (strcmp(text, "raise") != 0 && strcmp(text, "wait") != 0) {
     complain(args, needs_action, option);
@@ -134,12 +134,23 @@ static void read_letter(Args *args, int i) {
     return;
   }
   switch (word[1]) {
-    case 'a': args->await = true; break;
-    case 'i': args->interactive = args->show_lua_version = true; break;
-    case 'v': args->show_lua_version = true; break;
-    case 'E': args->ignore_environment = true; break;
-    case 'W': add_action(args, ACTION_WARNINGS, NULL); break;
-    default: complain(args, unrecognized, word);
+    case 'a':
+      args->await = true;
+      break;
+    case 'i':
+      args->interactive = args->show_lua_version = true;
+      break;
+    case 'v':
+      args->show_lua_version = true;
+      break;
+    case 'E':
+      args->ignore_environment = true;
+      break;
+    case 'W':
+      add_action(args, ACTION_WARNINGS, NULL);
+      break;
+    default:
+      complain(args, unrecognized, word);
   }
 }
 

@@ -7,9 +7,9 @@
 #include <lualib.h>
 #include <stdio.h>
 
-#include "../../include/trio.h"
 #include "interrupt.h"
 #include "report.h"
+#include "trio.h"
 
 static const char module_key = 0;  // its address is the key in the registry
 

@@ -10,9 +10,7 @@
 
 #include "cli.h"
 
-enum {
-  EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT
-};
+enum { EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
 
 // A signal is the process's, so what its handler needs can only be static.
 static lua_State *volatile target;

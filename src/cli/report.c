@@ -3,8 +3,8 @@
 // index PARTS and is joined at the end, since a luaL_Buffer would not allow
 // the calls into Lua in between.
 //
-// Groups and causes nest as deep as a program likes, and may even contain
-// themselves: nothing is followed deeper than MAX_DEPTH.
+// A chain of causes may be as long as a program likes, and may even come back
+// to itself: it is followed no further than MAX_DEPTH.
 #include "report.h"
 
 #include <lauxlib.h>
@@ -36,36 +36,22 @@ static bool is_error_object(lua_State *L, int idx) {
          is_instance(L, idx, "ExceptionGroup");
 }
 
-// How many members does the group at idx have? One may be nil, so that the
-// length operator would not do.
-static lua_Integer count_members(lua_State *L, int exceptions) {
-  lua_Integer count = 0;
-  if (lua_getfield(L, exceptions, "n") == LUA_TNUMBER) {
-    count = lua_tointeger(L, -1);
-  } else {
-    count = (lua_Integer)lua_rawlen(L, exceptions);
-  }
-  lua_pop(L, 1);
-  return count;
-}
-
-static bool is_interrupt(lua_State *L, int idx, int depth) {
+// Is the error at idx a Ctrl+C, or a group with one among its leaves?
+static bool is_interrupt(lua_State *L, int idx) {
   if (is_instance(L, idx, "KeyboardInterrupt")) return true;
-  if (depth == MAX_DEPTH || !is_instance(L, idx, "ExceptionGroup")) {
-    return false;
-  }
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!is_instance(L, idx, "ExceptionGroup")) return false;
+  int top = lua_gettop(L);
+  lua_getfield(L, idx, "leaves");
+  lua_pushvalue(L, idx);
+  lua_call(L, 1, 1);
   bool found = false;
-  if (lua_getfield(L, idx, "exceptions") == LUA_TTABLE) {
-    int exceptions = lua_gettop(L);
-    lua_Integer count = count_members(L, exceptions);
-    for (lua_Integer i = 1; i <= count && !found; i++) {
-      lua_rawgeti(L, exceptions, i);
-      found = is_interrupt(L, lua_gettop(L), depth + 1);
-      lua_pop(L, 1);
-    }
-  }
-  lua_pop(L, 1);
+  do {
+    lua_settop(L, top + 1);
+    lua_pushvalue(L, top + 1);
+    lua_call(L, 0, 1);
+    found = is_instance(L, top + 2, "KeyboardInterrupt");
+  } while (!found && !lua_isnil(L, top + 2));
+  lua_settop(L, top);
   return found;
 }
 
@@ -91,10 +77,23 @@ static int join_parts(lua_State *L) {
   return 1;
 }
 
+// Push what the group at idx says about itself and its leaves: the tree, with
+// their tracebacks.
+static void push_tree(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  lua_getfield(L, -1, "report");
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+}
+
 // Push the text of any error value, as lua words it. Returns whether it is the
-// value's own account of itself, from __tostring.
+// value's own account of itself.
 static bool push_text(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
+  if (is_instance(L, idx, "ExceptionGroup")) {
+    push_tree(L, idx);
+    return true;
+  }
   lua_pushvalue(L, idx);
   if (lua_tostring(L, -1) != NULL) return false;
   lua_pop(L, 1);
@@ -104,14 +103,6 @@ static bool push_text(lua_State *L, int idx) {
   }
   lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
   return false;
-}
-
-// Push the first line of the text of the value at idx.
-static void push_first_line(lua_State *L, int idx) {
-  push_text(L, idx);
-  const char *text = lua_tostring(L, -1);
-  lua_pushlstring(L, text, strcspn(text, "\n"));
-  lua_remove(L, -2);
 }
 
 // Push the traceback of the task that raised the value at idx and return
@@ -140,48 +131,6 @@ static void add_traceback(lua_State *L) {
     add(L, "\n");
   }
   add_value(L);
-}
-
-static void add_causes(lua_State *L, int idx, int depth);
-
-// Append the sections of the leaves of the group at idx, each with its place
-// in the tree ("[2.1] message"). `path` is the group's own place.
-static void add_leaves(lua_State *L, int idx, const char *path, int depth) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  int top = lua_gettop(L);
-  lua_getfield(L, idx, "tracebacks");
-  if (depth == MAX_DEPTH ||
-      lua_getfield(L, idx, "exceptions") != LUA_TTABLE) {
-    lua_settop(L, top);
-    return;
-  }
-  int tracebacks = top + 1, exceptions = top + 2, leaf = top + 3;
-  lua_Integer count = count_members(L, exceptions);
-  for (lua_Integer i = 1; i <= count; i++) {
-    lua_rawgeti(L, exceptions, i);
-    const char *place = lua_pushfstring(L, "%s%I", path, (LUAI_UACINT)i);
-    if (is_instance(L, leaf, "ExceptionGroup")) {
-      place = lua_pushfstring(L, "%s.", place);
-      add_leaves(L, leaf, place, depth + 1);
-    } else {
-      push_first_line(L, leaf);
-      lua_pushfstring(L, "\n[%s] %s", place, lua_tostring(L, -1));
-      bool known = lua_istable(L, tracebacks) &&
-                   lua_rawgeti(L, tracebacks, i) == LUA_TSTRING;
-      if (!known) {
-        lua_settop(L, leaf + 3);
-        known = push_task_traceback(L, leaf);
-      }
-      if (known) {
-        lua_pushvalue(L, leaf + 3);
-        add_value(L);
-        add_traceback(L);
-        add_causes(L, leaf, depth + 1);
-      }
-    }
-    lua_settop(L, exceptions);
-  }
-  lua_settop(L, top);
 }
 
 // Append what the error object at idx says it came from.
@@ -218,7 +167,7 @@ int report_handler(lua_State *L) {
   lua_settop(L, ERROR);
   lua_newtable(L);
   bool object = is_error_object(L, ERROR);
-  cli->interrupted = object && is_interrupt(L, ERROR, 0);
+  cli->interrupted = object && is_interrupt(L, ERROR);
   bool told = push_text(L, ERROR);
   add_value(L);
   if (push_task_traceback(L, ERROR)) {
@@ -226,7 +175,6 @@ int report_handler(lua_State *L) {
   } else if (object || !told) {
     add_own_traceback(L);
   }
-  if (is_instance(L, ERROR, "ExceptionGroup")) add_leaves(L, ERROR, "", 0);
   add_causes(L, ERROR, 0);
   return join_parts(L);
 }

@@ -3,8 +3,8 @@
 //
 // For a string and for other plain values the report is lua's own, with the
 // traceback of the task that raised where there is one. For an error object it
-// is its text and its traceback, then whatever caused it; for a group the tree
-// of its text, then the traceback of every leaf.
+// is its text and its traceback, then whatever caused it; the text of a group
+// is the tree of its leaves with their tracebacks.
 #ifndef TRIO_CLI_REPORT_H
 #define TRIO_CLI_REPORT_H
 

@@ -64,8 +64,11 @@ static bool run_action(Cli *cli, lua_State *L, const Action *action) {
   switch (action->kind) {
     case ACTION_EXECUTE:
       return run_string(cli, L, action->text, "=(command line)", cli->await);
-    case ACTION_REQUIRE: return run_require(cli, L, action->text);
-    case ACTION_WARNINGS: lua_warning(L, "@on", 0); return true;
+    case ACTION_REQUIRE:
+      return run_require(cli, L, action->text);
+    case ACTION_WARNINGS:
+      lua_warning(L, "@on", 0);
+      return true;
   }
   return true;
 }
