@@ -57,7 +57,7 @@ if [ "${1-}" = --job ]; then
   if ! grep -q "$finished" "$out.report"; then
     last=$(sed -n 's/^start //p' "$out.report" | tail -n 1)
     case $status in
-      124 | 137) trouble="timed out or was killed" ;;
+      124) trouble="timed out" ;;
       *) trouble="ended early with status $status" ;;
     esac
     trouble="$trouble${last:+, in: $last}"
@@ -68,13 +68,13 @@ if [ "${1-}" = --job ]; then
   fi
   if [ -n "$trouble" ]; then
     failed=$((failed + 1))
-    echo "FAIL $name $trouble" >>"$out.log"
+    printf '\nFAIL %s %s\n' "$name" "$trouble" >>"$out.log"
   fi
   echo "$passed $failed $skipped" >"$out.count"
   sed -n "s|^skip |$name: |p" "$out.report" >"$out.skips"
   [ $((passed + failed + skipped)) -eq 0 ] && exit 0
   if [ "$failed" -gt 0 ]; then
-    mv "$out.log" "$out.failed"
+    { printf '\n---- %s\n' "$name"; cat "$out.log"; } >"$out.failed"
     echo "  FAIL  $name: $passed passed, $failed failed"
   else
     echo "  ok    $name: $passed passed"
@@ -117,7 +117,7 @@ list_units() { find "$1" -name '*.c' ! -path '*/support/*' 2>/dev/null | sort |
 {
   for check in $checks; do echo "check $check"; done
   if [ $# -eq 0 ]; then
-    [ $units$FILTER = yes ] && list_units spec
+    [ "$units$FILTER" = yes ] && list_units spec
     list_specs spec
   fi
   for what; do
@@ -138,12 +138,10 @@ list_units() { find "$1" -name '*.c' ! -path '*/support/*' 2>/dev/null | sort |
   done
 } >"$WORK/jobs"
 
-xargs -P "$jobs" -L 1 "$0" --job <"$WORK/jobs"
+awk '!seen[$0]++' "$WORK/jobs" | xargs -P "$jobs" -L 1 "$0" --job
 
 for log in "$WORK"/*.failed; do
-  [ -f "$log" ] || continue
-  printf '\n---- %s\n' "$(basename "$log" .failed)"
-  cat "$log"
+  [ -f "$log" ] && cat "$log"
 done
 echo
 cat "$WORK"/*.skips 2>/dev/null | sed 's/^/pending: /'
