@@ -313,8 +313,10 @@ void group_check_condition(lua_State *L, int idx) {
     lua_rawgeti(L, idx, i);
     if (!error_is_class(L, -1)) {
       luaL_argerror(L, idx,
-                    lua_pushfstring(L, "place %d of the array has no class "
-                                    "but a %s", i, luaL_typename(L, -1)));
+                    lua_pushfstring(L,
+                                    "place %d of the array has no class "
+                                    "but a %s",
+                                    i, luaL_typename(L, -1)));
     }
     lua_pop(L, 1);
   }
