@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// leave.c: leaving a nursery: wait for everybody, collect the errors, close
+// the scope. The wait can't be cancelled: a cancellation reaches the children
+// through the tree, and what they make of it decides (Trio since 0.23).
+#include "../bind/await.h"
+#include "../bind/error.h"
+#include "../bind/explain.h"
+#include "../bind/group.h"
+#include "../bind/spawn.h"
+#include "../bind/with.h"
+#include "nursery.h"
+
+static Task *take_failed(Nursery *n) {
+  Link *link = list_shift(&n->failed);
+  n->failed_count--;
+  return CONTAINER_OF(link, Task, child_link);
+}
+
+static void drop_failed(Nursery *n) {
+  while (n->failed_count > 0) spawn_release(take_failed(n));
+}
+
+// What came for the parent itself while it waited for the children.
+static void push_interrupt(lua_State *L, Nursery *n) {
+  if (n->interrupt_code == WAKE_DEADLOCK) {
+    explain_push_deadlock(L, n->runner);
+  } else {
+    error_push(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
+  }
+}
+
+// Under a protected call: (nursery, body error or nil, exceptions, tracebacks)
+// -> number of errors. Bare Cancelled that the scope is about to catch are
+// left out; whether there was one is noted in scope->caught.
+static int collect(lua_State *L) {
+  Nursery *n = lua_touserdata(L, 1);
+  bool catching = n->status->effective && !cancel_parent_visible(n->status);
+  int count = 0, total = n->failed_count + (n->body_failed != 0) +
+                         (n->interrupted != 0);
+  int body_at = n->body_failed, interrupt_at = n->interrupted;
+  luaL_checkstack(L, 8, NULL);
+  for (int children = 0, i = 0; i < total; i++) {
+    Task *t = NULL;
+    if (body_at != 0 && body_at <= children + 1) {
+      body_at = 0;
+      lua_pushvalue(L, 2);
+      with_push_traceback(L, n->parent, -1);
+    } else if (interrupt_at != 0 && interrupt_at <= children + 1) {
+      interrupt_at = 0;
+      push_interrupt(L, n);
+      lua_pushnil(L);
+    } else {
+      t = take_failed(n);
+      children++;
+      lua_xmove(t->co, L, 1);
+      with_push_traceback(L, t, -1);
+      spawn_release(t);
+    }
+    if (catching && error_is(L, -2, ERROR_CANCELLED)) {
+      n->scope->caught = true;
+      lua_pop(L, 2);
+    } else {
+      lua_rawseti(L, 4, ++count);
+      lua_rawseti(L, 3, count);
+    }
+  }
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+// Replace the body's error on top, if it failed, by what the nursery raises.
+// Returns whether there is something to raise; it stands on top then.
+static bool combine(lua_State *L, Nursery *n) {
+  if (n->body_failed == 0) {
+    if (n->failed_count == 0 && n->interrupted == 0) return false;
+    lua_pushnil(L);
+  }
+  int body = lua_gettop(L);
+  lua_pushcfunction(L, collect);
+  lua_pushlightuserdata(L, n);
+  lua_pushvalue(L, body);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -2);
+  lua_insert(L, body + 1);
+  lua_pushvalue(L, -1);
+  lua_insert(L, body + 2);
+  if (lua_pcall(L, 4, 1, 0) != LUA_OK) {
+    lua_replace(L, body);
+    lua_settop(L, body);
+    return true;
+  }
+  int count = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  if (count == 0) {
+    lua_settop(L, body - 1);
+    return false;
+  }
+  if (count == 1 && !n->strict) {
+    lua_rawgeti(L, body + 1, 1);
+  } else {
+    group_push(L, "Exceptions from Trio nursery", body + 1, body + 2, count,
+               !n->strict);
+  }
+  lua_replace(L, body);
+  lua_settop(L, body);
+  return true;
+}
+
+// Everybody has ended: collect the errors, close the scope, go on.
+static int finish(lua_State *L, Nursery *n) {
+  bool failed = combine(L, n);
+  drop_failed(n);
+  if (link_is_linked(&n->open_link)) list_remove(&n->open_link);
+  spawn_unanchor(L, n);
+  ScopeExit exit = scope_leave(L, n->scope, failed);
+  if (n->target != NULL) return start_finish(L, n, exit == SCOPE_FAILED);
+  if (exit == SCOPE_FAILED) return with_rethrow(L);
+  if (n->body_failed != 0) return 0;
+  return lua_gettop(L) - WITH_BODY + 1;
+}
+
+static int woken(lua_State *L, Task *t, void *self, int code) {
+  UNUSED(t);
+  UNUSED(code);
+  return finish(L, self);
+}
+
+static void start_waiting(lua_State *L, Task *t, void *self) {
+  UNUSED(L);
+  UNUSED(t);
+  ((Nursery *)self)->parent_waiting = true;
+}
+
+// A cancellation changes nothing here; Ctrl+C and a deadlock report are kept
+// for the group and end the children.
+static AbortResult keep_interrupt(Task *t, void *self, int code) {
+  Nursery *n = self;
+  if (code == WAKE_CANCELLED || n->interrupted != 0) return ABORT_PENDING;
+  n->interrupted = 1 + n->failed_count;
+  n->interrupt_code = code;
+  Runner *R = runner_of_task(t);
+  if (code == WAKE_INTERRUPTED) R->interrupted = false;
+  cancel_request(n->status, cancel_reason_bare(CANCEL_KEYBOARD_INTERRUPT));
+  return ABORT_PENDING;
+}
+
+static int after_turn(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  UNUSED(context);
+  return finish(L, lua_touserdata(L, WITH_SELF));
+}
+
+static void note_body_failure(lua_State *L, Nursery *n) {
+  n->body_failed = 1 + n->failed_count;
+  if (n->status->called) return;
+  explain_push_error(L, -1);
+  lua_pushfstring(L, "the nursery's body raised %s", lua_tostring(L, -1));
+  CancelReason *r = scope_reason(L, CANCEL_NURSERY, lua_tostring(L, -1));
+  cancel_request(n->status, r);
+  cancel_reason_set(&r, NULL);
+  lua_pop(L, 2);
+}
+
+int nursery_leave(lua_State *L, void *self, int status) {
+  static const Op op = {.name = "the end of trio.open_nursery",
+                        .start = start_waiting,
+                        .abort = keep_interrupt,
+                        .finish = woken};
+  Nursery *n = self;
+  if (status != LUA_OK) note_body_failure(L, n);
+  n->body_running = false;
+  nursery_check_closed(n);
+  Task *t = await_check(L, "leaving a nursery");
+  if (t != n->parent) {
+    return luaL_error(L,
+                      "Nursery stack corrupted: a nursery must be left by the "
+                      "task that opened it");
+  }
+  if (!n->closed) return await(L, &op, n);
+  return await_turn_then(L, t, 0, after_turn);
+}

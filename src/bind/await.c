@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// await.c: see await.h. Every lua_yieldk of a task is here.
+#include "await.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "../core/cancel.h"
+#include "error.h"
+#include "explain.h"
+
+static Task *current(void) { return runner_running->sched.current; }
+
+bool await_is_interrupted(const Task *t) {
+  if (t->cancel->effective) return true;
+  const Runner *R = runner_of_task(t);
+  return R->interrupted && t == R->main;
+}
+
+Task *await_check(lua_State *L, const char *name) {
+  Task *t = task_of(L);
+  if (t == NULL || !lua_isyieldable(L)) explain_no_wait(L, name);
+  return t;
+}
+
+// Suspend. What runs next is the continuation, when the task is resumed.
+static int suspend(lua_State *L, Task *t, lua_KContext context,
+                   lua_KFunction k) {
+  t->waiting = L;
+  t->schedule_points++;
+  return lua_yieldk(L, 0, context, k);
+}
+
+int await_hop(lua_State *L, Task *t, lua_KContext context, lua_KFunction k) {
+  t->hopping = true;
+  t->waiting = L;
+  t->values = 0;
+  return lua_yieldk(L, 0, context, k);
+}
+
+static int return_top(lua_State *L, int status, lua_KContext context) {
+  UNUSED(L);
+  UNUSED(status);
+  return (int)context;
+}
+
+int await_turn_then(lua_State *L, Task *t, lua_KContext context,
+                    lua_KFunction k) {
+  t->values = 0;
+  task_ready(t);
+  return suspend(L, t, context, k);
+}
+
+int await_turn(lua_State *L, Task *t, int results) {
+  return await_turn_then(L, t, results, return_top);
+}
+
+int await_raise(lua_State *L, Task *t, int code) {
+  switch (code) {
+    case WAKE_CANCELLED: {
+      const CancelReason *r = t->cancel_reason;
+      if (r == NULL) r = &cancel_reason_misnesting;
+      error_push_cancelled(L, cancel_source_name(r->source), r->text, r->task);
+      return lua_error(L);
+    }
+    case WAKE_INTERRUPTED:
+      runner_of_task(t)->interrupted = false;
+      return error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
+    case WAKE_DEADLOCK:
+      explain_push_deadlock(L, runner_of_task(t));
+      return lua_error(L);
+    case WAKE_BROKEN:
+      return error_raise(L, ERROR_BROKEN_RESOURCE,
+                         "the resource broke while waiting for it");
+    case WAKE_CLOSED:
+      return error_raise(L, ERROR_CLOSED_RESOURCE,
+                         "the resource was closed while waiting for it");
+    case WAKE_ERROR:
+      return lua_error(L);
+    default:
+      return luaL_error(L, "%s failed with code %d", t->waits_in, code);
+  }
+}
+
+static AbortResult leave_lot(Task *t, void *self, int code) {
+  UNUSED(self);
+  UNUSED(code);
+  lot_remove(t);
+  return ABORT_DONE;
+}
+
+static AbortResult nothing_to_undo(Task *t, void *self, int code) {
+  UNUSED(t);
+  UNUSED(self);
+  UNUSED(code);
+  return ABORT_DONE;
+}
+
+static int woken(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  const Op *op = (const Op *)context;
+  Task *t = current();
+  if (op->finish != NULL) return op->finish(L, t, t->self, t->wake_code);
+  if (t->wake_code < 0) return await_raise(L, t, t->wake_code);
+  return t->values;
+}
+
+static void deliver_pending(Task *t) {
+  Runner *R = runner_of_task(t);
+  if (R->interrupted && t == R->main) task_abort(t, WAKE_INTERRUPTED);
+  if (t->cancel->effective) task_abort(t, WAKE_CANCELLED);
+}
+
+static int park(lua_State *L, Task *t, const Op *op, void *self) {
+  if (op->start != NULL) {
+    op->start(L, t, self);
+  } else {
+    lot_park((Lot *)(void *)((char *)self + op->lot), t);
+  }
+  task_park(t, op->abort != NULL ? op->abort : leave_lot, self, op->name);
+  deliver_pending(t);
+  return suspend(L, t, (lua_KContext)op, woken);
+}
+
+static int try_op(lua_State *L, Task *t, const Op *op, void *self) {
+  if (op->attempt != NULL) {
+    int results = op->attempt(L, t, self);
+    if (results != WOULD_BLOCK) return await_turn(L, t, results);
+  }
+  return park(L, t, op, self);
+}
+
+static int raise_woken(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  UNUSED(context);
+  Task *t = current();
+  return t->wake_code < 0 ? await_raise(L, t, t->wake_code) : 0;
+}
+
+static int deliver_now(lua_State *L, Task *t, const char *name) {
+  task_park(t, nothing_to_undo, NULL, name);
+  deliver_pending(t);
+  return suspend(L, t, 0, raise_woken);
+}
+
+// The turn before a delivery is over; meanwhile the cancellation may have been
+// withdrawn (by a shield), and then the operation goes on.
+static int retry_op(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  const Op *op = (const Op *)context;
+  Task *t = current();
+  void *self = t->self;
+  if (await_is_interrupted(t)) return deliver_now(L, t, op->name);
+  return try_op(L, t, op, self);
+}
+
+int await(lua_State *L, const Op *op, void *self) {
+  Task *t = await_check(L, op->name);
+  t->cancel_points++;
+  if (op->attempt != NULL && await_is_interrupted(t)) {
+    t->self = self;
+    return await_turn_then(L, t, (lua_KContext)op, retry_op);
+  }
+  return try_op(L, t, op, self);
+}
+
+static int after_turn(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  Task *t = current();
+  if (await_is_interrupted(t)) return deliver_now(L, t, (const char *)context);
+  return 0;
+}
+
+int await_checkpoint(lua_State *L, const char *name) {
+  Task *t = await_check(L, name);
+  t->cancel_points++;
+  return await_turn_then(L, t, (lua_KContext)name, after_turn);
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+// coro.c: see coro.h.
+//
+// While the coroutine `co` runs inside a task, task->top is co, so await finds
+// itself in a known place. If co yields and the task is no longer RUNNING (or
+// hops), the yield was await's: resume yields in turn, and when the task goes
+// on, its continuation resumes co again. Any other yield is the program's own.
+// A coroutine in such a wait stands in the registry table `waiting`, so that
+// nobody else resumes or closes it.
+#include "coro.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "class.h"
+#include "pcall.h"
+#include "runner.h"
+
+static const char waiting_key = 0;
+
+static void set_waiting(lua_State *L, lua_State *co, bool waiting) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  if (waiting) {
+    lua_pushboolean(L, true);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+static bool is_waiting(lua_State *L, int idx) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, -2);
+  bool waiting = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return waiting;
+}
+
+static lua_State *check_thread(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co, 1, "coroutine");
+  return co;
+}
+
+// The task to which L may relay, or NULL.
+static Task *relaying(lua_State *L) {
+  Task *t = task_of(L);
+  return t != NULL && lua_isyieldable(L) ? t : NULL;
+}
+
+static int resume_again(lua_State *L, int status, lua_KContext context);
+
+// Resume co with `count` values of its stack. Returns the number of results
+// moved to L, or -1 with the error; or, when the task waits, does not return
+// (the continuation goes on). `finish` is called with that number.
+typedef int (*Finish)(lua_State *L, lua_State *co, int results);
+
+static int go(lua_State *L, lua_State *co, int count, Finish finish) {
+  Task *t = relaying(L);
+  if (t != NULL) t->top = co;
+  int results;
+  int status = lua_resume(co, L, count, &results);
+  if (status == LUA_YIELD && t != NULL &&
+      (t->state != TASK_RUNNING || t->hopping)) {
+    set_waiting(L, co, true);
+    return lua_yieldk(L, 0, (lua_KContext)finish, resume_again);
+  }
+  if (t != NULL) t->top = L;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_xmove(co, L, 1);
+    return finish(L, co, -1);
+  }
+  if (!lua_checkstack(L, results + 1)) {
+    lua_pop(co, results);
+    lua_pushliteral(L, "too many results to resume");
+    return finish(L, co, -1);
+  }
+  lua_xmove(co, L, results);
+  return finish(L, co, results);
+}
+
+static int resume_again(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  lua_State *co = lua_tothread(L, 1);
+  Task *t = runner_running->sched.current;
+  set_waiting(L, co, false);
+  t->top = L;  // go() passes the place on, level by level
+  return go(L, co, t->waiting == co ? t->values : 0, (Finish)context);
+}
+
+static const char *refusal(lua_State *L, lua_State *co, int idx) {
+  if (is_waiting(L, idx)) {
+    return "cannot resume a coroutine that waits in a task";
+  }
+  if (lua_status(co) == LUA_OK && lua_gettop(co) == 0) {
+    return "cannot resume dead coroutine";
+  }
+  return NULL;
+}
+
+static int finish_resume(lua_State *L, lua_State *co, int results) {
+  UNUSED(co);
+  lua_pushboolean(L, results >= 0);
+  int count = results < 0 ? 1 : results;
+  lua_insert(L, -(count + 1));
+  return count + 1;
+}
+
+// coroutine.resume, as Lua's.
+static int l_resume(lua_State *L) {
+  lua_State *co = check_thread(L);
+  const char *problem = refusal(L, co, 1);
+  int count = lua_gettop(L) - 1;
+  if (problem == NULL && !lua_checkstack(co, count)) {
+    problem = "too many arguments to resume";
+  }
+  if (problem != NULL) {
+    lua_pushboolean(L, false);
+    lua_pushstring(L, problem);
+    return 2;
+  }
+  lua_xmove(L, co, count);
+  return go(L, co, count, finish_resume);
+}
+
+// An error leaves a wrapped coroutine: its <close> variables have run (see
+// wrap_main), a string gets the position of the caller, as in Lua.
+static int finish_wrap(lua_State *L, lua_State *co, int results) {
+  if (results >= 0) return results;
+  int status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_pushvalue(L, -1);
+    lua_xmove(L, co, 1);
+    status = lua_resetthread(co);
+    lua_xmove(co, L, 1);
+    lua_remove(L, -2);
+  }
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int call_wrap(lua_State *L) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  const char *problem = refusal(L, co, 1);
+  if (problem != NULL) return luaL_error(L, "%s", problem);
+  int count = lua_gettop(L) - 1;
+  if (!lua_checkstack(co, count)) {
+    return luaL_error(L, "too many arguments to resume");
+  }
+  lua_xmove(L, co, count);
+  return go(L, co, count, finish_wrap);
+}
+
+// coroutine.create, as Lua's.
+static int l_create(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  return 1;
+}
+
+static int raise_again(lua_State *L, int status, lua_KContext context) {
+  UNUSED(context);
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L);
+}
+
+// The bottom of a wrapped coroutine: a protected call, because only there can
+// the <close> variables of a failing body wait.
+static int wrap_main(lua_State *L) {
+  int status =
+      lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, raise_again);
+  return raise_again(L, status, 0);
+}
+
+// coroutine.wrap, as Lua's; <close> variables run by it may wait.
+static int l_wrap(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_State *co = lua_newthread(L);
+  lua_pushcfunction(co, wrap_main);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, call_wrap, 1);
+  return 1;
+}
+
+// coroutine.yield, as Lua's; not in a task's own coroutine.
+static int l_yield(lua_State *L) {
+  Task *t = task_maybe(L);
+  if (t != NULL && L == t->co) {
+    return luaL_error(L,
+                      "coroutine.yield called in a task outside of any "
+                      "coroutine of the program's own");
+  }
+  return lua_yield(L, lua_gettop(L));
+}
+
+static const char *status_of(lua_State *L, lua_State *co, int idx) {
+  if (L == co) return "running";
+  if (is_waiting(L, idx)) return "normal";
+  switch (lua_status(co)) {
+    case LUA_YIELD: {
+      Task *t = task_maybe(L);
+      return t != NULL && t->co == co ? "normal" : "suspended";
+    }
+    case LUA_OK: {
+      lua_Debug ar;
+      if (lua_getstack(co, 0, &ar)) return "normal";
+      return lua_gettop(co) == 0 ? "dead" : "suspended";
+    }
+    default: return "dead";
+  }
+}
+
+// coroutine.status, as Lua's; a coroutine that waits in a task is "normal".
+static int l_status(lua_State *L) {
+  lua_State *co = check_thread(L);
+  lua_pushstring(L, status_of(L, co, 1));
+  return 1;
+}
+
+// coroutine.isyieldable, as Lua's; false in a task's own coroutine.
+static int l_isyieldable(lua_State *L) {
+  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  Task *t = task_maybe(L);
+  lua_pushboolean(L, lua_isyieldable(co) && (t == NULL || co != t->co));
+  return 1;
+}
+
+// coroutine.running, as Lua's.
+static int l_running(lua_State *L) {
+  Task *t = task_maybe(L);
+  if (t != NULL) t->exposed = true;
+  int is_main = lua_pushthread(L);
+  lua_pushboolean(L, is_main);
+  return 2;
+}
+
+// coroutine.close, as Lua's.
+static int l_close(lua_State *L) {
+  lua_State *co = check_thread(L);
+  const char *status = status_of(L, co, 1);
+  if (strcmp(status, "suspended") != 0 && strcmp(status, "dead") != 0) {
+    return luaL_error(L, "cannot close a %s coroutine", status);
+  }
+  if (lua_resetthread(co) == LUA_OK) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushboolean(L, false);
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
+// trio.install(): put the coroutine library and the guarded pcall and xpcall
+// into the globals. Call it before libraries keep copies of the originals.
+static int l_install(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setglobal(L, "coroutine");
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_setfield(L, -2, "coroutine");
+  pcall_push_guarded(L);
+  lua_setglobal(L, "xpcall");
+  lua_setglobal(L, "pcall");
+  state_of(L)->installed = true;
+  return 0;
+}
+
+void coro_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"create", l_create},   {"resume", l_resume},
+      {"wrap", l_wrap},       {"yield", l_yield},
+      {"status", l_status},   {"isyieldable", l_isyieldable},
+      {"running", l_running}, {"close", l_close},
+      {NULL, NULL}};
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+  luaL_newlib(L, functions);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, l_install, 1);
+  lua_setfield(L, -3, "install");
+  lua_setfield(L, -2, "coroutine");
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// explain.c: see explain.h.
+#include "explain.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "naming.h"
+#include "spawn.h"
+
+// Library functions through which Lua can suspend: never the one in the way.
+static bool lets_through(const char *name) {
+  static const char *const known[] = {"pcall", "xpcall", "dofile", "error",
+                                      NULL};
+  for (int i = 0; known[i] != NULL; i++) {
+    if (strcmp(name, known[i]) == 0) return true;
+  }
+  return strncmp(name, "trio.", 5) == 0;
+}
+
+// Push a description of the innermost thing that can't suspend, or nil.
+static void push_obstacle(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Snf", &ar);
+    if (ar.namewhat[0] != '\0' && strcmp(ar.name, "__gc") == 0) {
+      lua_pop(L, 1);
+      lua_pushliteral(L, "a finalizer (__gc)");
+      return;
+    }
+    if (*ar.what != 'C') {
+      lua_pop(L, 1);
+      continue;
+    }
+    const char *name = ar.name;
+    if (naming_push_global(L, -1)) {
+      lua_remove(L, -2);
+      name = lua_tostring(L, -1);
+    }
+    if (name == NULL || !lets_through(name)) {
+      lua_pushfstring(L, "the C function '%s'", name == NULL ? "?" : name);
+      lua_remove(L, -2);
+      return;
+    }
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+}
+
+int explain_no_wait(lua_State *L, const char *name) {
+  Task *t = task_maybe(L);
+  if (t == NULL) {
+    return luaL_error(L,
+                      "%s must be called from inside a task; start one with "
+                      "trio.run",
+                      name);
+  }
+  if (t->top != L && lua_isyieldable(L) && lua_isyieldable(t->top)) {
+    return luaL_error(
+        L,
+        "%s can't wait in a coroutine that trio does not know; make it with "
+        "trio.coroutine, or call trio.install() first",
+        name);
+  }
+  push_obstacle(lua_isyieldable(L) ? t->top : L);
+  if (t->top != L && lua_isyieldable(L)) lua_xmove(t->top, L, 1);
+  if (lua_isnil(L, -1)) {
+    return luaL_error(L, "%s can't wait here: Lua can't suspend at this place",
+                      name);
+  }
+  return luaL_error(L, "%s can't wait here: Lua can't suspend inside %s", name,
+                    lua_tostring(L, -1));
+}
+
+// "file:line" of the innermost Lua function of a suspended coroutine.
+static void push_place(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline > 0) {
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(L, "[C]");
+}
+
+void explain_push_wait(lua_State *L, Task *t) {
+  switch (t->state) {
+    case TASK_PARKED:
+      push_place(L, t->waiting);
+      lua_pushfstring(L, "waits in %s at %s", t->waits_in,
+                      lua_tostring(L, -1));
+      lua_remove(L, -2);
+      return;
+    case TASK_RUNNING:
+      lua_pushliteral(L, "is running");
+      return;
+    case TASK_NEW:
+    case TASK_READY:
+      lua_pushliteral(L, "is ready to run");
+      return;
+    case TASK_DONE:
+      lua_pushliteral(L, "has ended");
+      return;
+  }
+}
+
+void explain_push_deadlock(lua_State *L, Runner *R) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b,
+                 "every task is blocked and nothing is left that could wake "
+                 "one:");
+  for (int slot = 1; slot <= R->slots; slot++) {
+    Task *t = spawn_at(L, slot);
+    if (t == NULL || t->system || t->state == TASK_DONE) continue;
+    task_push_repr(L, t);
+    explain_push_wait(L, t);
+    lua_pushfstring(L, "\n  %s %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  error_push(L, ERROR_DEADLOCK, "%s", lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
+static int error_text(lua_State *L) {
+  error_push_text(L, 1);
+  return 1;
+}
+
+void explain_push_error(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_pushcfunction(L, error_text);
+  lua_pushvalue(L, idx);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "(unprintable error)");
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// explain.h: messages for what went wrong around waiting: why a function can't
+// wait here, who waits for what in a deadlock. Nothing here is on a hot path.
+#ifndef TRIO_BIND_EXPLAIN_H
+#define TRIO_BIND_EXPLAIN_H
+
+#include "runner.h"
+
+// Raise why `name` can't wait here: outside of a task, in a coroutine that
+// nobody made known, or below a C function that can't suspend. [v]
+int explain_no_wait(lua_State *L, const char *name);
+
+// Push a DeadlockError that names every blocked task. [-0, +1, m]
+void explain_push_deadlock(lua_State *L, Runner *R);
+
+// Push text for any error value; its own __tostring may fail. [-0, +1, m]
+void explain_push_error(lua_State *L, int idx);
+
+// Push one line for a task: what it waits in, and where. [-0, +1, m]
+void explain_push_wait(lua_State *L, Task *t);
+
+#endif

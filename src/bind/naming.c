@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// naming.c: see naming.h.
+#include "naming.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+// Replace everything from index `base` on with "module.key".
+static void keep_name(lua_State *L, int base, int module, int key) {
+  const char *space = lua_tostring(L, module);
+  if (strcmp(space, "_G") == 0) {
+    lua_pushvalue(L, key);
+  } else {
+    lua_pushfstring(L, "%s.%s", space, lua_tostring(L, key));
+  }
+  lua_replace(L, base);
+  lua_settop(L, base);
+}
+
+bool naming_push_global(lua_State *L, int idx) {
+  int function = lua_absindex(L, idx);
+  luaL_checkstack(L, 6, NULL);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) {
+    if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
+    int module = lua_gettop(L) - 1;
+    for (lua_pushnil(L); lua_next(L, module + 1) != 0; lua_pop(L, 1)) {
+      if (lua_type(L, -2) != LUA_TSTRING) continue;
+      if (!lua_rawequal(L, -1, function)) continue;
+      keep_name(L, loaded, module, lua_gettop(L) - 1);
+      return true;
+    }
+  }
+  lua_settop(L, loaded - 1);
+  return false;
+}
+
+void naming_push_function(lua_State *L, int idx) {
+  if (naming_push_global(L, idx)) return;
+  lua_Debug ar;
+  lua_pushvalue(L, idx);
+  lua_getinfo(L, ">S", &ar);
+  if (*ar.what == 'C') {
+    lua_pushliteral(L, "[C]");
+  } else {
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+  }
+}

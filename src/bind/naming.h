@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// naming.h: names of functions, for task names, tracebacks and messages.
+#ifndef TRIO_BIND_NAMING_H
+#define TRIO_BIND_NAMING_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+// Push the name under which the function at idx is reachable from a loaded
+// module ("table.sort", "print"), if it is. [-0, +(0|1), m]
+bool naming_push_global(lua_State *L, int idx);
+
+// Push that name, else "file:line" where the function was defined, else "[C]".
+// [-0, +1, m]
+void naming_push_function(lua_State *L, int idx);
+
+#endif

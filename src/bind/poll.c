@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// poll.c: see poll.h. Deadlines are not libuv timers: the runner computes one
+// timeout per pass, and the single timer here only bounds the blocking.
+#include "poll.h"
+
+#include <math.h>
+#include <uv.h>
+
+#include "../base/debug.h"
+#include "../base/mem.h"
+
+struct Poll {
+  uv_loop_t loop;
+  uv_timer_t timer;
+  uv_async_t async;
+  bool timed_out;
+};
+
+static void on_timer(uv_timer_t *timer) {
+  CONTAINER_OF(timer, Poll, timer)->timed_out = true;
+}
+
+static void on_async(uv_async_t *async) { UNUSED(async); }
+
+Poll *poll_new(void) {
+  Poll *p = mem_alloc(sizeof(Poll));
+  if (p == NULL) return NULL;
+  if (uv_loop_init(&p->loop) != 0) goto fail_loop;
+  if (uv_timer_init(&p->loop, &p->timer) != 0) goto fail_handle;
+  if (uv_async_init(&p->loop, &p->async, on_async) != 0) goto fail_handle;
+  return p;
+fail_handle:
+  uv_loop_close(&p->loop);
+fail_loop:
+  mem_free(p);
+  return NULL;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg) {
+  UNUSED(arg);
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+void poll_free(Poll *p) {
+  uv_walk(&p->loop, close_handle, NULL);
+  while (uv_run(&p->loop, UV_RUN_DEFAULT) != 0) continue;
+  int result = uv_loop_close(&p->loop);
+  ASSERT(result == 0);
+  mem_free(p);
+}
+
+bool poll_wait(Poll *p, double seconds) {
+  if (seconds <= 0) {
+    uv_run(&p->loop, UV_RUN_NOWAIT);
+    return true;
+  }
+  p->timed_out = false;
+  if (seconds != INFINITY) {
+    // Rounded up: a wait that ends a little late is looked at once, one that
+    // ends early would spin.
+    uv_update_time(&p->loop);
+    uv_timer_start(&p->timer, on_timer, (uint64_t)ceil(seconds * 1000), 0);
+  }
+  uv_run(&p->loop, UV_RUN_ONCE);
+  uv_timer_stop(&p->timer);
+  return p->timed_out;
+}
+
+void poll_wake(Poll *p) { uv_async_send(&p->async); }
+
+typedef struct Count {
+  const Poll *poll;
+  int open, active;
+} Count;
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  Count *count = arg;
+  if (handle == (const uv_handle_t *)&count->poll->timer) return;
+  if (handle == (const uv_handle_t *)&count->poll->async) return;
+  if (!uv_is_closing(handle)) count->open++;
+  if (uv_is_active(handle) && uv_has_ref(handle)) count->active++;
+}
+
+static Count count_handles(Poll *p) {
+  Count count = {p, 0, 0};
+  uv_walk(&p->loop, count_handle, &count);
+  return count;
+}
+
+bool poll_has_sources(Poll *p) {
+  if (p->loop.active_reqs.count > 0) return true;
+  return count_handles(p).active > 0;
+}
+
+int poll_count_handles(Poll *p) { return count_handles(p).open; }
+
+struct uv_loop_s *poll_loop(Poll *p) { return &p->loop; }

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+// runner.c: see runner.h. The loop, and the end of a task's step.
+#include "runner.h"
+
+#include <lauxlib.h>
+
+#include "../base/mem.h"
+#include "../core/cancel.h"
+#include "../core/lot.h"
+#include "interrupt.h"
+#include "pcall.h"
+#include "spawn.h"
+
+// Passes with ready tasks between two looks at libuv; each costs a system call.
+enum { POLL_EVERY = 64 };
+
+static const double MAX_WAIT = 24 * 60 * 60;
+
+static const char state_key = 0, crash_key = 0;
+
+_Thread_local Runner *runner_running;
+
+static int state_gc(lua_State *L) {
+  State *state = lua_touserdata(L, 1);
+  if (state->poll != NULL) poll_free(state->poll);
+  state->poll = NULL;
+  return 0;
+}
+
+static const luaL_Reg state_meta[] = {{"__gc", state_gc}, {NULL, NULL}};
+static const Class state_class = {"trio.state", NULL, NULL, state_meta};
+
+void state_open(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key) == LUA_TNIL) {
+    class_register(L, &state_class);
+    State *state = class_new(L, &state_class, sizeof(State), 0);
+    state->registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  }
+  lua_pop(L, 1);
+}
+
+State *state_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  State *state = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return state;
+}
+
+Runner *runner_maybe(lua_State *L) {
+  Runner *R = runner_running;
+  if (R != NULL && R->state->registry == lua_topointer(L, LUA_REGISTRYINDEX)) {
+    return R;
+  }
+  return state_of(L)->runner;
+}
+
+Runner *runner_require(lua_State *L) {
+  Runner *R = runner_maybe(L);
+  if (R == NULL) luaL_error(L, "must be called from inside trio.run");
+  return R;
+}
+
+Task *task_maybe(lua_State *L) {
+  Runner *R = runner_running;
+  if (R == NULL || R->state->registry != lua_topointer(L, LUA_REGISTRYINDEX)) {
+    return NULL;
+  }
+  return R->sched.current;
+}
+
+// Ten times may a task keep a Cancelled of one cancellation for itself.
+bool swallow_allowed(lua_State *L) {
+  enum { LIMIT = 10 };
+  Task *t = task_maybe(L);
+  if (t == NULL || t->cancel == NULL || !t->cancel->effective) return true;
+  if (t->swallow_reason != t->cancel->reason) {
+    cancel_reason_set(&t->swallow_reason, t->cancel->reason);
+    t->swallowed = 0;
+  }
+  return ++t->swallowed <= LIMIT;
+}
+
+Task *task_require(lua_State *L) {
+  Task *t = task_maybe(L);
+  if (t == NULL) luaL_error(L, "must be called from inside a task");
+  return t;
+}
+
+void runner_init(lua_State *L, Runner *R) {
+  State *state = state_of(L);
+  if (state->poll == NULL) state->poll = poll_new();
+  if (state->poll == NULL) luaL_error(L, "the event loop can't be made");
+  R->L = L;
+  R->state = state;
+  R->serial = ++state->runs;
+  R->autojump = INFINITY;
+  real_clock_init(&R->real_clock);
+  sched_init(&R->sched, &R->real_clock.base);
+  spawn_begin(L);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &crash_key);
+  state->runner = R;
+}
+
+// After a crash tasks are left in the middle of waits: undo these, because
+// locks and streams may live longer than the run.
+static void discard_tasks(Runner *R) {
+  for (int slot = 1; slot <= R->slots; slot++) {
+    Task *t = spawn_at(R->L, slot);
+    if (t == NULL) continue;
+    if (t->state == TASK_PARKED) t->abort(t, t->self, WAKE_DISCARDED);
+    Link *link;
+    while ((link = list_first(&t->breaks)) != NULL) {
+      CONTAINER_OF(link, LotBreaker, task_link)->broke = true;
+      list_remove(link);
+    }
+    t->state = TASK_DONE;
+    cancel_reason_set(&t->cancel_reason, NULL);
+    cancel_reason_set(&t->swallow_reason, NULL);
+    cancel_reason_set(&t->failure, NULL);
+  }
+}
+
+// Tasks that are left when the loop stopped early (after a crash): their
+// memory goes with the anchors.
+void runner_deinit(Runner *R) {
+  if (R->crashed) discard_tasks(R);
+  R->state->runner = NULL;
+  spawn_end(R->L);
+  sched_deinit(&R->sched);
+  mem_free(R->shuffle);
+  R->shuffle = NULL;
+}
+
+void runner_crash(Runner *R) {
+  if (R->crashed) {
+    lua_pop(R->L, 1);
+    return;
+  }
+  R->crashed = true;
+  lua_rawsetp(R->L, LUA_REGISTRYINDEX, &crash_key);
+}
+
+void runner_push_crash(Runner *R) {
+  lua_rawgetp(R->L, LUA_REGISTRYINDEX, &crash_key);
+}
+
+static void task_exited(Runner *R, Task *t) {
+  t->state = TASK_DONE;
+  R->live--;
+  if (!list_is_empty(&t->nurseries)) R->abandon(t);
+  lot_task_ends(t);
+  cancel_attach(t, NULL);
+  cancel_reason_set(&t->cancel_reason, NULL);
+  cancel_reason_set(&t->swallow_reason, NULL);
+  if (t == R->main) R->main_done = true;
+  t->pinned = t == R->main || t == R->root;
+  if (!t->failed && !t->pinned) lua_settop(t->co, 0);
+  if (t->on_exit != NULL) t->on_exit(t);
+  cancel_reason_set(&t->failure, NULL);
+  if (R->on_exit != NULL) R->on_exit(R, t);
+  if (!t->pinned) spawn_release(t);
+}
+
+// A task yielded although it does not wait: a raw coroutine.yield. The error
+// is raised in it, at that place: a return hook fires while the yield returns.
+static void reject_yield(lua_State *L, lua_Debug *ar) {
+  UNUSED(ar);
+  lua_State *main = runner_running->L;
+  lua_sethook(L, lua_gethook(main), lua_gethookmask(main),
+              lua_gethookcount(main));
+  luaL_error(L,
+             "coroutine.yield called in a task outside of any coroutine of "
+             "the program's own; only trio's async functions can suspend a "
+             "task");
+}
+
+static void yielded(Task *t, int results) {
+  if (t->state != TASK_RUNNING) return;
+  lua_pop(t->co, results);
+  t->values = 0;
+  t->waiting = t->co;
+  lua_sethook(t->co, reject_yield, LUA_MASKRET, 0);
+  task_ready(t);
+}
+
+static void step(Runner *R, Task *t) {
+  R->sched.current = t;
+  t->state = TASK_RUNNING;
+  if (R->on_step != NULL) R->on_step(R, t, true);
+#ifdef TRIO_GC_STRESS
+  lua_gc(R->L, LUA_GCCOLLECT);
+#endif
+  int results, status;
+  do {
+    int values = t->waiting == t->co ? t->values : 0;
+    t->hopping = false;
+    t->depth = 0;
+    status = lua_resume(t->co, R->L, values, &results);
+  } while (status == LUA_YIELD && t->hopping);
+  if (status == LUA_YIELD) {
+    yielded(t, results);
+  } else {
+    if (status != LUA_OK) t->failed = true;
+    task_exited(R, t);
+  }
+  if (R->on_step != NULL) R->on_step(R, t, false);
+  R->sched.current = NULL;
+}
+
+// xorshift64*: the schedule's own generator, so that a seed decides it alone.
+static uint64_t next_random(Runner *R) {
+  uint64_t x = R->random;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  R->random = x;
+  return x * UINT64_C(2685821657736338717);
+}
+
+static void shuffle_batch(Runner *R) {
+  int count = 0;
+  Link *link;
+  while ((link = list_shift(&R->sched.batch)) != NULL) {
+    R->shuffle[count++] = CONTAINER_OF(link, Task, run_link);
+  }
+  for (int i = count - 1; i > 0; i--) {
+    int j = (int)(next_random(R) % (uint64_t)(i + 1));
+    Task *other = R->shuffle[j];
+    R->shuffle[j] = R->shuffle[i];
+    R->shuffle[i] = other;
+  }
+  for (int i = 0; i < count; i++) {
+    list_push(&R->sched.batch, &R->shuffle[i]->run_link);
+  }
+}
+
+static void run_batch(Runner *R) {
+  Sched *s = &R->sched;
+  sched_begin_batch(s);
+  if (R->shuffling) shuffle_batch(R);
+  Link *link;
+  while ((link = list_shift(&s->batch)) != NULL) {
+    step(R, CONTAINER_OF(link, Task, run_link));
+    if (R->crashed) return;
+  }
+}
+
+// Nothing ran for as long as the shortest cushion: wake the tasks that waited
+// for that, all of the same cushion (Trio: wait_all_tasks_blocked).
+static void wake_idlers(Sched *s, double cushion) {
+  Link *link;
+  while ((link = list_first(&s->idlers)) != NULL) {
+    Task *t = CONTAINER_OF(link, Task, wait_link);
+    if (t->cushion != cushion) return;
+    list_remove(link);
+    task_wake(t, WAKE_OK);
+  }
+}
+
+static void autojump(Runner *R) {
+  double jump = sched_next_deadline(&R->sched) - sched_now(&R->sched);
+  if (jump > 0 && jump != INFINITY) mock_clock_jump(R->mock, jump);
+}
+
+// Every task is blocked; if nothing can wake one any more, say so in main.
+static void check_deadlock(Runner *R) {
+  if (!R->raise_deadlock || R->deadlock_reported) return;
+  if (R->main == NULL || R->main_done) return;
+  if (poll_has_sources(R->state->poll)) return;
+  R->deadlock_reported = true;
+  task_abort(R->main, WAKE_DEADLOCK);
+}
+
+// While tasks are ready, is it too early for another look at libuv?
+static bool may_skip_poll(Runner *R) {
+  Sched *s = &R->sched;
+  if (R->on_io != NULL || ++R->idle_passes >= POLL_EVERY) return false;
+  if (clock_coarse() != R->polled_at) return false;
+  const HeapNode *first = heap_first(&s->timers);
+  if (first == NULL) return true;
+  if (s->clock == &R->real_clock.base && R->idle_passes % 8 != 0) return true;
+  return sched_now(s) < first->key;
+}
+
+static void look_outside(Runner *R, bool block) {
+  Sched *s = &R->sched;
+  bool busy = s->ready_count > 0;
+  if (busy && may_skip_poll(R)) return;
+  double timeout = 0;
+  if (!busy) {
+    double deadline = sched_next_deadline(s);
+    timeout = deadline == INFINITY
+                  ? INFINITY
+                  : s->clock->sleep_time(s->clock, deadline);
+    if (timeout == INFINITY && list_is_empty(&s->idlers)) {
+      check_deadlock(R);
+      if (s->ready_count > 0) timeout = 0;
+    }
+    if (!(timeout > 0)) timeout = 0;
+  }
+  if (timeout > MAX_WAIT) timeout = MAX_WAIT;
+  Task *idler = NULL;
+  bool jump = false;
+  Link *link = list_first(&s->idlers);
+  if (link != NULL) {
+    Task *t = CONTAINER_OF(link, Task, wait_link);
+    if (t->cushion < timeout) {
+      idler = t;
+      timeout = t->cushion;
+    }
+  } else if (R->mock != NULL && R->autojump < timeout) {
+    timeout = R->autojump;
+    jump = true;
+  }
+  double cushion = idler == NULL ? 0 : idler->cushion;
+  if (R->on_io != NULL) R->on_io(R, timeout, true);
+  bool whole = poll_wait(R->state->poll, block ? timeout : 0);
+  if (R->on_io != NULL) R->on_io(R, timeout, false);
+  if (R->on_wakeup != NULL) R->on_wakeup(R);
+  R->idle_passes = 0;
+  R->polled_at = clock_coarse();
+  bool expired = sched_expire(s, sched_now(s));
+  if (expired || s->ready_count > 0 || !whole) return;
+  if (idler != NULL) wake_idlers(s, cushion);
+  if (jump) autojump(R);
+}
+
+bool runner_tick(Runner *R, bool block) {
+  Runner *outer = runner_running;
+  runner_running = R;
+  look_outside(R, block);
+  interrupt_check(R);
+  if (!R->crashed) run_batch(R);
+  runner_running = outer;
+  return R->live > 0 && !R->crashed;
+}
+
+void runner_loop(Runner *R) {
+  while (runner_tick(R, true)) continue;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// spawn.c: see spawn.h. The coroutine of a task starts in task_main, which
+// keeps the body inside a protected call of that same coroutine: only so do
+// pending <close> variables run, and may wait, when an error leaves the body.
+#include "spawn.h"
+
+#include <lauxlib.h>
+
+#include "../base/mem.h"
+#include "../core/cancel.h"
+#include "explain.h"
+#include "naming.h"
+#include "with.h"
+
+static const char anchors_key = 0, outer_context_key = 0;
+
+void spawn_begin(lua_State *L) {
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+}
+
+void spawn_end(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+}
+
+// Put the object at index `object` into the table of live tasks.
+static void anchor(lua_State *L, Runner *R, Task *t, int object) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  int slot = R->free_slot;
+  int next = 0;
+  if (slot != 0) {
+    lua_rawgeti(L, -1, slot);
+    next = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  } else {
+    slot = R->slots + 1;
+  }
+  lua_pushvalue(L, object);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  t->slot = slot;
+  R->free_slot = next;
+  if (slot > R->slots) R->slots = slot;
+}
+
+void spawn_release(Task *t) {
+  Runner *R = runner_of_task(t);
+  lua_State *L = R->L;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_pushinteger(L, R->free_slot);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  R->free_slot = t->slot;
+  t->slot = 0;
+}
+
+void spawn_push_object(lua_State *L, Task *t) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgeti(L, -1, t->slot);
+  lua_remove(L, -2);
+}
+
+void task_push(lua_State *L, Task *t) {
+  if (t == NULL) {
+    lua_pushnil(L);
+    return;
+  }
+  t->exposed = true;
+  spawn_push_object(L, t);
+}
+
+void spawn_anchor(lua_State *L, const void *key, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void spawn_unanchor(lua_State *L, const void *key) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void spawn_push_anchored(lua_State *L, const void *key) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgetp(L, -1, key);
+  lua_remove(L, -2);
+}
+
+Task *spawn_at(lua_State *L, int slot) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgeti(L, -1, slot);
+  TaskObject *object = class_test(L, -1, &task_class);
+  lua_pop(L, 2);
+  return object == NULL ? NULL : &object->task;
+}
+
+// Why the task ends badly although its body may not have failed: it left a
+// nursery or a scope open in some coroutine. Pushes the error, or nothing.
+static bool push_corruption(lua_State *L, Task *t) {
+  const char *what = NULL;
+  if (!list_is_empty(&t->nurseries)) {
+    what = "Nursery";
+  } else if (t->cancel != t->base ||
+             (t->base != NULL && t->base->abandoned &&
+              t->base->parent == NULL)) {
+    what = "Cancel scope";
+  }
+  if (what == NULL) return false;
+  task_push_repr(L, t);
+  lua_pushfstring(L,
+                  "%s stack corrupted: %s ended while a %s that it opened was "
+                  "still open in a coroutine; leave scopes and nurseries in "
+                  "the order in which they were entered",
+                  what, lua_tostring(L, -1),
+                  what[0] == 'N' ? "nursery" : "cancel scope");
+  lua_remove(L, -2);
+  return true;
+}
+
+// Prepare why the nursery of a failed task gets cancelled, while allocation
+// is still allowed. The error stands on top.
+static void explain_failure(lua_State *L, Task *t) {
+  if (t->base == NULL || t->base->called) return;
+  explain_push_error(L, -1);
+  lua_pushfstring(L, "child task raised %s", lua_tostring(L, -1));
+  task_push_repr(L, t);
+  t->failure = cancel_reason_new(CANCEL_NURSERY, lua_tostring(L, -2),
+                                 lua_tostring(L, -1));
+  lua_pop(L, 3);
+}
+
+static int task_ended(lua_State *L, int status, lua_KContext context) {
+  UNUSED(context);
+  Task *t = runner_running->sched.current;
+  bool ok = status == LUA_OK || status == LUA_YIELD;
+  if (push_corruption(L, t)) ok = false;
+  if (ok) return lua_gettop(L) - 1;
+  explain_failure(L, t);
+  t->failed = true;
+  return 1;
+}
+
+// The bottom of every task's stack: the handler at 1, then body and arguments.
+static int task_main(lua_State *L) {
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);
+  return task_ended(L, status, 0);
+}
+
+void spawn_push_outer_context(lua_State *L, bool create) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &outer_context_key) == LUA_TTABLE ||
+      !create) {
+    return;
+  }
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &outer_context_key);
+}
+
+void spawn_copy_table(lua_State *L) {
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, -3) != 0;) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_remove(L, -2);
+}
+
+// The root task copies the context around trio.run; a system task takes the
+// root's, any other its spawner's.
+static void inherit_context(lua_State *L, Task *child, int object) {
+  Runner *R = runner_of_task(child);
+  if (R->root == NULL) {
+    spawn_push_outer_context(L, false);
+    child->has_context = lua_istable(L, -1);
+    if (child->has_context) spawn_copy_table(L);
+    lua_setiuservalue(L, object, TASK_CONTEXT);
+    return;
+  }
+  Task *parent = child->system ? R->root : R->sched.current;
+  if (parent == NULL || !parent->has_context) return;
+  spawn_push_object(L, parent);
+  lua_getiuservalue(L, -1, TASK_CONTEXT);
+  lua_setiuservalue(L, object, TASK_CONTEXT);
+  lua_pop(L, 1);
+  parent->context_shared = true;
+  child->has_context = child->context_shared = true;
+}
+
+static void set_name(lua_State *L, int object, int function, int name) {
+  if (name == 0 || lua_type(L, name) == LUA_TFUNCTION) {
+    lua_pushvalue(L, name == 0 ? function : name);
+  } else {
+    luaL_tolstring(L, name, NULL);
+  }
+  lua_setiuservalue(L, object, TASK_NAME);
+}
+
+// A schedule with a seed shuffles each batch in an array that fits every task.
+static void reserve_shuffle(lua_State *L, Runner *R) {
+  if (!R->shuffling || R->live < R->room) return;
+  int room = R->room == 0 ? 64 : R->room * 2;
+  Task **more = mem_realloc(R->shuffle, sizeof(Task *) * (size_t)room);
+  if (more == NULL) luaL_error(L, "not enough memory");
+  R->shuffle = more;
+  R->room = room;
+}
+
+Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
+  int function = lua_gettop(L) - count;
+  luaL_checkstack(L, 8, NULL);
+  reserve_shuffle(L, R);
+  TaskObject *object =
+      class_new(L, &task_class, sizeof(TaskObject), TASK_VALUES);
+  int at = lua_gettop(L);
+  Task *t = &object->task;
+  task_init(t, &R->sched);
+  t->system = system;
+  lua_State *co = lua_newthread(L);
+  lua_setiuservalue(L, at, TASK_COROUTINE);
+  if (!lua_checkstack(co, count + 4)) luaL_error(L, "too many arguments");
+  set_name(L, at, function, name);
+  t->co = t->top = t->waiting = co;
+  inherit_context(L, t, at);
+  anchor(L, R, t, at);
+  lua_pop(L, 1);
+  lua_pushcfunction(co, task_main);
+  lua_pushcfunction(co, with_handler);
+  lua_xmove(L, co, count + 1);
+  t->values = count + 2;
+  R->live++;
+  return t;
+}
+
+void task_push_name(lua_State *L, Task *t) {
+  spawn_push_object(L, t);
+  lua_getiuservalue(L, -1, TASK_NAME);
+  if (lua_type(L, -1) == LUA_TFUNCTION) {
+    naming_push_function(L, -1);
+    lua_remove(L, -2);
+  }
+  lua_remove(L, -2);
+}
+
+void task_push_repr(lua_State *L, Task *t) {
+  task_push_name(L, t);
+  lua_pushfstring(L, "<Task '%s' at %p>", lua_tostring(L, -1), (void *)t);
+  lua_remove(L, -2);
+}

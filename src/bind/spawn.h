@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// spawn.h: making tasks, their Lua objects, their end.
+//
+// A task's Lua object holds the Task itself and, as user values, its
+// coroutine, what names it, its context variables and its last failure. A live
+// task is anchored in a table by its slot number.
+#ifndef TRIO_BIND_SPAWN_H
+#define TRIO_BIND_SPAWN_H
+
+#include <lua.h>
+
+#include "class.h"
+#include "runner.h"
+
+enum { TASK_COROUTINE = 1, TASK_NAME, TASK_CONTEXT, TASK_EXTRA, TASK_VALUES = 4 };
+
+typedef struct TaskObject {
+  ClassHead head;
+  Task task;
+} TaskObject;
+
+extern const Class task_class;  // api/task.c has its methods
+
+// Make a task from the function and the `count` arguments on top of the stack.
+// `name` is the index of a string, any value, or 0. A system task belongs to
+// the runtime and inherits no context. The task is NEW: link it
+// to its nursery, then call task_ready. [-(count+1), +0, m]
+Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system);
+
+// The task has ended: forget it, so that it can be collected. No allocation.
+void spawn_release(Task *t);
+
+// Push the task's Lua object for the library's own use. [-0, +1, -]
+void spawn_push_object(lua_State *L, Task *t);
+
+// Push the task's Lua object for the program, nil for NULL. Only for tasks that are anchored
+// (not released). [-0, +1, -]
+void task_push(lua_State *L, Task *t);
+
+// The live task anchored in that slot, or NULL. [-0, +0, -]
+Task *spawn_at(lua_State *L, int slot);
+
+// Push "<Task 'name' at 0x...>" / its name. [-0, +1, m]
+void task_push_repr(lua_State *L, Task *t);
+void task_push_name(lua_State *L, Task *t);
+
+// Keep the value at idx alive until spawn_unanchor or the end of the run.
+// Unanchoring never allocates.
+void spawn_anchor(lua_State *L, const void *key, int idx);
+void spawn_unanchor(lua_State *L, const void *key);
+// Push what is anchored under key, nil if nothing is. [-0, +1, -]
+void spawn_push_anchored(lua_State *L, const void *key);
+
+// Push the context variables of code outside of tasks, nil if there are none
+// and `create` is false. [-0, +1, m]
+void spawn_push_outer_context(lua_State *L, bool create);
+
+// Replace the table on top by a shallow copy. [-1, +1, m]
+void spawn_copy_table(lua_State *L);
+
+// Make, and drop, the table that anchors the live tasks.
+void spawn_begin(lua_State *L);
+void spawn_end(lua_State *L);
+
+#endif

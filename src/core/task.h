@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// task.h: the Task, its state machine and its one park slot. Read this first.
+//
+//         spawn                 picked from batch         body has ended
+//   NEW ---------> READY ---------------------> RUNNING ---------------> DONE
+//                    ^                             |
+//                    | task_wake                   | task_park
+//                    +----------- PARKED <---------+
+//                       (abort tried at most once per park)
+//
+// Invariants:
+//  I1 task_wake is legal only in PARKED, exactly once per park; it asserts.
+//  I2 an abort is tried only in PARKED, and once per park.
+//  I3 a parked task stands in at most one wait list, by its wait_link.
+//  I4 tasks run in batches; what becomes ready during a batch runs in the next.
+//  I5 between two resumes the scheduler allocates nothing: every list and heap
+//     is intrusive, and the result of a task that ended stays on the stack of
+//     its own coroutine until its nursery collects it.
+//  I6 a task's body runs inside a protected call in its own coroutine.
+//  I7 the coroutine that may wait for a task is task->top: task->co, or one
+//     that the program made and whose resumers are all known (bind/coro.c).
+// Nothing here may raise, yield, allocate or know Lua.
+#ifndef TRIO_CORE_TASK_H
+#define TRIO_CORE_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../base/list.h"
+#include "sched.h"
+
+struct lua_State;
+typedef struct Task Task;
+
+typedef enum TaskState {
+  TASK_NEW,
+  TASK_READY,
+  TASK_RUNNING,
+  TASK_PARKED,
+  TASK_DONE
+} TaskState;
+
+// How a parked task was woken. Ops may pass codes of their own: positive ones
+// mean success, others below WAKE_FIRST_FREE are errno-like failures.
+enum {
+  WAKE_OK = 0,
+  WAKE_CANCELLED = -1,    // raise Cancelled
+  WAKE_INTERRUPTED = -2,  // raise KeyboardInterrupt
+  WAKE_DEADLOCK = -3,     // raise DeadlockError
+  WAKE_ERROR = -4,        // raise the value that the waker moved to my stack
+  WAKE_BROKEN = -5,       // raise BrokenResourceError
+  WAKE_CLOSED = -6,       // raise ClosedResourceError
+  WAKE_DISCARDED = -7,    // never seen by a task: the run is torn down
+  WAKE_FIRST_FREE = -100
+};
+
+typedef enum AbortResult {
+  ABORT_DONE,    // undone: wake the task with the interruption now
+  ABORT_PENDING  // the wake-up will still come by itself
+} AbortResult;
+
+// Undo what a park registered. It can't fail. `code` is WAKE_CANCELLED,
+// _INTERRUPTED, _DEADLOCK or _DISCARDED.
+typedef AbortResult (*AbortFn)(struct Task *t, void *self, int code);
+
+struct Task {
+  Sched *sched;
+  TaskState state;
+  bool abort_tried;  // in this park
+  bool hopping;      // yielded only to empty the C stack: resume at once
+  bool system;       // belongs to the runtime: no Ctrl+C, run-start context
+  bool exposed;      // the program may hold the task or its coroutine
+  bool has_context;     // it has context variables
+  bool context_shared;  // and their table belongs to other tasks too
+  bool has_sleep_data;  // custom_sleep_data is set
+  bool rethrowing;      // an error on its way out is raised once more
+
+  Link run_link;  // in sched->ready or the batch, while READY
+
+  // The park slot: meaningful from task_park until the wait has finished.
+  AbortFn abort;
+  void *self;            // the object waited for
+  const char *waits_in;  // static name of the operation, for reports
+  Link wait_link;        // in a Lot or another wait list
+  struct Lot *lot;       // the Lot that wait_link stands in, or NULL
+  Timer timer;           // a sleep's own deadline
+  double cushion;        // of wait_all_tasks_blocked
+  int wake_code;
+  int values;  // how many values the waker moved onto `waiting`
+  struct CancelReason *cancel_reason;  // of the delivered cancellation
+
+  // Cancellation.
+  struct CancelStatus *cancel;  // innermost active status
+  Link cancel_link;             // in cancel->tasks
+  Link abort_link;              // in sched->aborts, during a delivery
+
+  // Coroutines. `co` is the task's own; `top` the innermost known one now
+  // running; `waiting` the one that parked.
+  struct lua_State *co, *top, *waiting;
+  int depth;  // nested bodies since the last resume (bind/with.c)
+
+  // Structure, owned by the layers above.
+  struct Nursery *parent;           // NULL for the root task
+  struct CancelStatus *base;        // status of the nursery it belongs to
+  void (*on_exit)(struct Task *t);  // tells the nursery; no Lua, no failure
+  struct CancelReason *failure;     // why its error cancels the nursery
+  bool failed;                      // it ended with an error
+  bool pinned;                      // DONE, but its stack is still needed
+  struct Nursery *eventual_parent;  // while in nursery:start limbo
+  Link child_link;                  // in parent's children or failed list
+  List nurseries;                   // open ones, outermost first
+  List breaks;                      // parking lots that break when it ends
+  int slot;                         // index of its anchor (bind/spawn.c)
+  uint32_t schedule_points, cancel_points;
+  struct CancelReason *swallow_reason;  // bind/pcall.c: what it keeps catching
+  int swallowed;                        // and how often
+};
+
+// Prepare a zeroed Task.
+void task_init(struct Task *t, Sched *sched);
+
+// RUNNING -> PARKED. The caller yields right afterwards.
+void task_park(struct Task *t, AbortFn abort, void *self, const char *name);
+
+// PARKED -> READY with a code for the woken operation.
+void task_wake(struct Task *t, int code);
+
+// RUNNING or NEW -> READY: run again in the next batch.
+void task_ready(struct Task *t);
+
+// Try to interrupt a parked task, once per park. No effect in other states.
+void task_abort(struct Task *t, int code);
+
+#endif

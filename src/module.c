@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// module.c: luaopen_trio: builds the module table from the open functions of
+// every file and from the Lua files embedded at build time. May run again in
+// the same state; several states may live side by side.
+#include <lauxlib.h>
+
+#include "api/api.h"
+#include "api/scope.h"
+#include "base/debug.h"
+#include "bind/class.h"
+#include "bind/coro.h"
+#include "bind/embedded.h"
+#include "bind/error.h"
+#include "bind/group.h"
+#include "bind/pcall.h"
+#include "bind/runner.h"
+#include "trio.h"
+
+#ifndef TRIO_VERSION
+#define TRIO_VERSION "0.1.0"
+#endif
+
+
+static void (*const opens[])(lua_State *) = {
+    state_open,    error_open,      group_open,   pcall_open,
+    coro_open,     scope_open,      timeouts_open, nursery_open,
+    start_open,    time_open,       run_open,     task_open,
+    variables_open, lowlevel_open,  reschedule_open, parking_open,
+    token_open,    instrument_open, testing_open, clock_open};
+
+// Each embedded file returns a function(trio) that adds its names.
+static void open_embedded(lua_State *L) {
+  for (const EmbeddedLua *file = embedded_lua; file->name != NULL; file++) {
+    if (luaL_loadbufferx(L, file->source, file->length, file->name, "t") !=
+        LUA_OK) {
+      lua_error(L);
+    }
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -2);
+    lua_call(L, 1, 0);
+  }
+}
+
+int luaopen_trio(lua_State *L) {
+  luaL_checkversion(L);
+  lua_newtable(L);
+  static const char *const spaces[] = {"lowlevel", "testing", "abc"};
+  for (int i = 0; i < COUNT_OF(spaces); i++) {
+    lua_newtable(L);
+    lua_setfield(L, -2, spaces[i]);
+  }
+  for (int i = 0; i < COUNT_OF(opens); i++) opens[i](L);
+  lua_pushliteral(L, TRIO_VERSION);
+  lua_setfield(L, -2, "version");
+  open_embedded(L);
+  return 1;
+}
