@@ -140,9 +140,7 @@ static int l_current_clock(lua_State *L) {
 
 // ---- MockClock
 
-static MockObject *self(lua_State *L) {
-  return class_check(L, 1, &mock_class);
-}
+static MockObject *self(lua_State *L) { return class_check(L, 1, &mock_class); }
 
 // A change may matter to the run that uses this clock.
 static void resync(lua_State *L, const MockObject *mock) {

@@ -31,9 +31,9 @@ typedef enum Event {
 } Event;
 
 static const char *const event_names[] = {
-    "before_run",       "after_run",       "task_spawned",
-    "task_scheduled",   "before_task_step", "after_task_step",
-    "task_exited",      "before_io_wait",  "after_io_wait"};
+    "before_run",     "after_run",        "task_spawned",
+    "task_scheduled", "before_task_step", "after_task_step",
+    "task_exited",    "before_io_wait",   "after_io_wait"};
 
 // Push the list, made on first use. [-0, +1, m]
 static void push_list(lua_State *L) {
@@ -128,9 +128,7 @@ static void on_run(Runner *R, bool before) {
 
 static void on_spawn(Runner *R, Task *t) { emit(R, TASK_SPAWNED, t, 0); }
 
-static void on_ready(Task *t) {
-  emit(runner_of_task(t), TASK_SCHEDULED, t, 0);
-}
+static void on_ready(Task *t) { emit(runner_of_task(t), TASK_SCHEDULED, t, 0); }
 
 static void on_step(Runner *R, Task *t, bool before) {
   if (!before && t->state == TASK_DONE && t->slot == 0) return;

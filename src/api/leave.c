@@ -35,8 +35,8 @@ static void push_interrupt(lua_State *L, Nursery *n) {
 static int collect(lua_State *L) {
   Nursery *n = lua_touserdata(L, 1);
   bool catching = n->status->effective && !cancel_parent_visible(n->status);
-  int count = 0, total = n->failed_count + (n->body_failed != 0) +
-                         (n->interrupted != 0);
+  int count = 0,
+      total = n->failed_count + (n->body_failed != 0) + (n->interrupted != 0);
   int body_at = n->body_failed, interrupt_at = n->interrupted;
   luaL_checkstack(L, 8, NULL);
   for (int children = 0, i = 0; i < total; i++) {

@@ -37,7 +37,8 @@ static void on_child_exit(Task *t) {
     n->failed_count++;
     t->pinned = true;
     CancelReason *r = t->failure;
-    cancel_request(n->status, r != NULL ? r : cancel_reason_bare(CANCEL_NURSERY));
+    cancel_request(n->status,
+                   r != NULL ? r : cancel_reason_bare(CANCEL_NURSERY));
   }
   nursery_check_closed(n);
 }
@@ -122,9 +123,7 @@ static int l_start_soon(lua_State *L) {
   return 0;
 }
 
-static Nursery *self(lua_State *L) {
-  return class_check(L, 1, &nursery_class);
-}
+static Nursery *self(lua_State *L) { return class_check(L, 1, &nursery_class); }
 
 static int get_cancel_scope(lua_State *L) {
   self(L);

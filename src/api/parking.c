@@ -21,9 +21,7 @@ enum { PARKING_BROKEN_BY = 1, PARKING_BREAKERS, PARKING_VALUES = 2 };
 
 static const Class parking_class;
 
-static Parking *self(lua_State *L) {
-  return class_check(L, 1, &parking_class);
-}
+static Parking *self(lua_State *L) { return class_check(L, 1, &parking_class); }
 
 static int parking_gc(lua_State *L) {
   Parking *p = lua_touserdata(L, 1);
@@ -224,20 +222,22 @@ static int l_parking_lot(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg parking_methods[] = {
-    {"park", l_park},           {"unpark", l_unpark},
-    {"unpark_all", l_unpark_all}, {"repark", l_repark},
-    {"repark_all", l_repark_all}, {"break_lot", l_break_lot},
-    {"statistics", l_statistics}, {NULL, NULL}};
-static const ClassField parking_fields[] = {
-    {"broken_by", get_broken_by, NULL}, {NULL, NULL, NULL}};
+static const luaL_Reg parking_methods[] = {{"park", l_park},
+                                           {"unpark", l_unpark},
+                                           {"unpark_all", l_unpark_all},
+                                           {"repark", l_repark},
+                                           {"repark_all", l_repark_all},
+                                           {"break_lot", l_break_lot},
+                                           {"statistics", l_statistics},
+                                           {NULL, NULL}};
+static const ClassField parking_fields[] = {{"broken_by", get_broken_by, NULL},
+                                            {NULL, NULL, NULL}};
 static const luaL_Reg parking_meta[] = {{"__gc", parking_gc},
                                         {"__len", parking_len},
                                         {"__tostring", parking_tostring},
                                         {NULL, NULL}};
-static const Class parking_class = {"trio.lowlevel.ParkingLot",
-                                    parking_methods, parking_fields,
-                                    parking_meta};
+static const Class parking_class = {"trio.lowlevel.ParkingLot", parking_methods,
+                                    parking_fields, parking_meta};
 
 void parking_open(lua_State *L) {
   static const luaL_Reg functions[] = {

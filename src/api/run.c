@@ -160,8 +160,7 @@ static void check_options(lua_State *L, int opts) {
   opts_boolean(L, opts, "restrict_keyboard_interrupt_to_checkpoints", false);
   if (lua_getfield(L, opts, "clock") != LUA_TNIL) clock_check(L, opts);
   lua_pop(L, 1);
-  if (lua_getfield(L, opts, "instruments") != LUA_TNIL &&
-      !lua_istable(L, -1)) {
+  if (lua_getfield(L, opts, "instruments") != LUA_TNIL && !lua_istable(L, -1)) {
     luaL_argerror(L, opts, "option 'instruments' must be an array");
   }
   lua_pop(L, 1);

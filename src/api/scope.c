@@ -148,9 +148,12 @@ ScopeExit scope_leave(lua_State *L, Scope *s, bool failed) {
 // Mirrors `with scope:`.
 static int leave_run(lua_State *L, void *self, int status) {
   switch (scope_leave(L, self, status != LUA_OK)) {
-    case SCOPE_PASSED: return lua_gettop(L) - WITH_BODY + 1;
-    case SCOPE_CAUGHT: return 0;
-    case SCOPE_FAILED: return with_rethrow(L);
+    case SCOPE_PASSED:
+      return lua_gettop(L) - WITH_BODY + 1;
+    case SCOPE_CAUGHT:
+      return 0;
+    case SCOPE_FAILED:
+      return with_rethrow(L);
   }
   UNREACHABLE();
 }
@@ -213,8 +216,8 @@ static int l_new(lua_State *L) {
     return luaL_argerror(L, 1, "relative_deadline must not be negative");
   }
   if (deadline != INFINITY && relative != INFINITY) {
-    return luaL_argerror(
-        L, 1, "deadline and relative_deadline can't both be given");
+    return luaL_argerror(L, 1,
+                         "deadline and relative_deadline can't both be given");
   }
   bool is_relative = relative != INFINITY;
   scope_push(L, is_relative ? relative : deadline, is_relative, shield);

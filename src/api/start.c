@@ -35,7 +35,8 @@ static void move_children(Nursery *from, Nursery *to) {
 }
 
 static Task *task_below(CancelStatus *c, const Task *except) {
-  for (Link *l = list_first(&c->tasks); l != NULL; l = list_next(&c->tasks, l)) {
+  for (Link *l = list_first(&c->tasks); l != NULL;
+       l = list_next(&c->tasks, l)) {
     Task *t = CONTAINER_OF(l, Task, cancel_link);
     if (t != except) return t;
   }

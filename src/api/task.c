@@ -139,7 +139,8 @@ static int l_current_root_task(lua_State *L) {
 // Add the string on top as an indented line. [-1]
 static void add_line(lua_State *L, luaL_Buffer *b, int depth) {
   static const char blanks[] = "                                ";
-  int width = depth * 2 < COUNT_OF(blanks) - 1 ? depth * 2 : COUNT_OF(blanks) - 1;
+  int width =
+      depth * 2 < COUNT_OF(blanks) - 1 ? depth * 2 : COUNT_OF(blanks) - 1;
   const char *indent = blanks + (COUNT_OF(blanks) - 1 - width);
   lua_pushfstring(L, "%s%s\n", indent, lua_tostring(L, -1));
   lua_remove(L, -2);

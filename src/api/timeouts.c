@@ -18,10 +18,12 @@ static int leave_move_on(lua_State *L, void *self, int status) {
 
 static int leave_fail(lua_State *L, void *self, int status) {
   switch (scope_leave(L, self, status != LUA_OK)) {
-    case SCOPE_PASSED: return lua_gettop(L) - WITH_BODY + 1;
+    case SCOPE_PASSED:
+      return lua_gettop(L) - WITH_BODY + 1;
     case SCOPE_CAUGHT:
       return error_raise(L, ERROR_TOO_SLOW, "the time limit has passed");
-    case SCOPE_FAILED: return with_rethrow(L);
+    case SCOPE_FAILED:
+      return with_rethrow(L);
   }
   UNREACHABLE();
 }

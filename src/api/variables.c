@@ -197,8 +197,7 @@ static int l_run_var(lua_State *L) { return new_var(L, &run_var_class); }
 
 static const luaL_Reg var_methods[] = {
     {"get", l_get}, {"set", l_set}, {"reset", l_reset}, {NULL, NULL}};
-static const luaL_Reg var_meta[] = {{"__tostring", var_tostring},
-                                    {NULL, NULL}};
+static const luaL_Reg var_meta[] = {{"__tostring", var_tostring}, {NULL, NULL}};
 static const Class context_var_class = {"trio.ContextVar", var_methods, NULL,
                                         var_meta};
 static const Class run_var_class = {"trio.lowlevel.RunVar", var_methods, NULL,

@@ -179,8 +179,7 @@ static int raise_again(lua_State *L, int status, lua_KContext context) {
 // The bottom of a wrapped coroutine: a protected call, because only there can
 // the <close> variables of a failing body wait.
 static int wrap_main(lua_State *L) {
-  int status =
-      lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, raise_again);
+  int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, raise_again);
   return raise_again(L, status, 0);
 }
 
@@ -219,7 +218,8 @@ static const char *status_of(lua_State *L, lua_State *co, int idx) {
       if (lua_getstack(co, 0, &ar)) return "normal";
       return lua_gettop(co) == 0 ? "dead" : "suspended";
     }
-    default: return "dead";
+    default:
+      return "dead";
   }
 }
 
@@ -279,12 +279,15 @@ static int l_install(lua_State *L) {
 }
 
 void coro_open(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"create", l_create},   {"resume", l_resume},
-      {"wrap", l_wrap},       {"yield", l_yield},
-      {"status", l_status},   {"isyieldable", l_isyieldable},
-      {"running", l_running}, {"close", l_close},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"create", l_create},
+                                       {"resume", l_resume},
+                                       {"wrap", l_wrap},
+                                       {"yield", l_yield},
+                                       {"status", l_status},
+                                       {"isyieldable", l_isyieldable},
+                                       {"running", l_running},
+                                       {"close", l_close},
+                                       {NULL, NULL}};
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "k");

@@ -268,6 +268,7 @@ static int l_tostring(lua_State *L) {
   size_t length = 0;
   if (lua_tolstring(L, -1, &length) == NULL && type != LUA_TNIL) {
     lua_pushfstring(L, "(a %s value)", lua_typename(L, type));
+    lua_replace(L, -2);
     length = 1;
   }
   if (length == 0) {

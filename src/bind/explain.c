@@ -90,8 +90,7 @@ void explain_push_wait(lua_State *L, Task *t) {
   switch (t->state) {
     case TASK_PARKED:
       push_place(L, t->waiting);
-      lua_pushfstring(L, "waits in %s at %s", t->waits_in,
-                      lua_tostring(L, -1));
+      lua_pushfstring(L, "waits in %s at %s", t->waits_in, lua_tostring(L, -1));
       lua_remove(L, -2);
       return;
     case TASK_RUNNING:

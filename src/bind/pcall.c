@@ -8,10 +8,12 @@
 // A message handler must not turn an error that goes on into something else,
 // so the program's handler is wrapped. The wrapper is written in Lua because
 // its tail call leaves no frame of its own: the levels that the handler counts
-// for its traceback stay right.
+// for its traceback stay right. A tail call of a C function does leave one, so
+// debug.traceback, the usual handler, is told to skip it.
 #include "pcall.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 
 #include "error.h"
 #include "group.h"
@@ -146,16 +148,29 @@ static int l_guarded_xpcall(lua_State *L) {
 }
 
 static const char wrapper[] =
-    "local goes_on = ...\n"
+    "local goes_on, traceback = ...\n"
     "return function(handler, box)\n"
     "  return function(err)\n"
     "    if goes_on(err) then\n"
     "      box[1] = err\n"
     "      return err\n"
+    "    elseif handler == traceback then\n"
+    "      local text = traceback(err, 2)\n"
+    "      return text\n"
     "    end\n"
     "    return handler(err)\n"
     "  end\n"
     "end\n";
+
+// Push debug.traceback as this state knows it, or nil.
+static void push_traceback(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_DBLIBNAME) == LUA_TTABLE) {
+    lua_getfield(L, -1, "traceback");
+    lua_replace(L, -2);
+  }
+  lua_replace(L, -2);
+}
 
 // Push an xpcall whose handlers are spared the errors that `goes_on` claims.
 static void push_xpcall(lua_State *L, lua_CFunction xpcall,
@@ -165,7 +180,8 @@ static void push_xpcall(lua_State *L, lua_CFunction xpcall,
     lua_error(L);
   }
   lua_pushcfunction(L, goes_on);
-  lua_call(L, 1, 1);
+  push_traceback(L);
+  lua_call(L, 2, 1);
   lua_pushcclosure(L, xpcall, 1);
 }
 

@@ -94,4 +94,6 @@ bool poll_has_sources(Poll *p) {
 
 int poll_count_handles(Poll *p) { return count_handles(p).open; }
 
-struct uv_loop_s *poll_loop(Poll *p) { return &p->loop; }
+struct uv_loop_s *poll_loop(Poll *p) {
+  return &p->loop;
+}

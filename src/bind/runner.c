@@ -95,6 +95,7 @@ void runner_init(lua_State *L, Runner *R) {
   R->state = state;
   R->serial = ++state->runs;
   R->autojump = INFINITY;
+  list_init(&R->pool);
   real_clock_init(&R->real_clock);
   sched_init(&R->sched, &R->real_clock.base);
   spawn_begin(L);
@@ -291,9 +292,8 @@ static void look_outside(Runner *R, bool block) {
   double timeout = 0;
   if (!busy) {
     double deadline = sched_next_deadline(s);
-    timeout = deadline == INFINITY
-                  ? INFINITY
-                  : s->clock->sleep_time(s->clock, deadline);
+    timeout = deadline == INFINITY ? INFINITY
+                                   : s->clock->sleep_time(s->clock, deadline);
     if (timeout == INFINITY && list_is_empty(&s->idlers)) {
       check_deadlock(R);
       if (s->ready_count > 0) timeout = 0;

@@ -47,20 +47,22 @@ struct Runner {
   int live;       // tasks that have not ended
   int slots;      // anchors ever used in this run
   int free_slot;  // first unused anchor, 0: none
+  List pool;      // ended tasks to be used again, by run_link (spawn.c)
+  int pooled;     // length of `pool`
   int room;       // how many tasks `shuffle` can hold
   bool strict_groups;
   bool raise_deadlock;
   bool deadlock_reported;
-  bool interrupted;       // Ctrl+C waits to be raised in the main task
+  bool interrupted;         // Ctrl+C waits to be raised in the main task
   bool restrict_interrupt;  // ... and only at checkpoints
   bool shuffling;
-  uint64_t random;        // state of the schedule's generator
-  Task **shuffle;         // scratch space of a batch, room for every task
-  int idle_passes;        // batches since the last poll
-  double polled_at;       // coarse time of the last poll
-  double autojump;        // threshold of the mock clock, INFINITY otherwise
-  MockClock *mock;        // the clock, if it is one of ours
-  bool crashed;           // internal error: the value is in the registry
+  uint64_t random;   // state of the schedule's generator
+  Task **shuffle;    // scratch space of a batch, room for every task
+  int idle_passes;   // batches since the last poll
+  double polled_at;  // coarse time of the last poll
+  double autojump;   // threshold of the mock clock, INFINITY otherwise
+  MockClock *mock;   // the clock, if it is one of ours
+  bool crashed;      // internal error: the value is in the registry
   struct Nursery *system_nursery;
   struct Nursery *token_nursery;
   struct TokenQueue *token;         // api/token.c

@@ -12,7 +12,13 @@
 #include "class.h"
 #include "runner.h"
 
-enum { TASK_COROUTINE = 1, TASK_NAME, TASK_CONTEXT, TASK_EXTRA, TASK_VALUES = 4 };
+enum {
+  TASK_COROUTINE = 1,
+  TASK_NAME,
+  TASK_CONTEXT,
+  TASK_EXTRA,
+  TASK_VALUES = 4
+};
 
 typedef struct TaskObject {
   ClassHead head;
@@ -27,14 +33,15 @@ extern const Class task_class;  // api/task.c has its methods
 // to its nursery, then call task_ready. [-(count+1), +0, m]
 Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system);
 
-// The task has ended: forget it, so that it can be collected. No allocation.
+// The task has ended: forget it, so that it can be collected, or keep it for
+// the next spawn. No allocation.
 void spawn_release(Task *t);
 
 // Push the task's Lua object for the library's own use. [-0, +1, -]
 void spawn_push_object(lua_State *L, Task *t);
 
-// Push the task's Lua object for the program, nil for NULL. Only for tasks that are anchored
-// (not released). [-0, +1, -]
+// Push the task's Lua object for the program, nil for NULL. Only for tasks that
+// are anchored (not released). [-0, +1, -]
 void task_push(lua_State *L, Task *t);
 
 // The live task anchored in that slot, or NULL. [-0, +0, -]

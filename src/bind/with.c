@@ -24,8 +24,8 @@ static int call_body(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   int count = lua_gettop(L) - WITH_BODY;
   Task *t = task_of(L);
-  int result = lua_pcallk(L, count, LUA_MULTRET, WITH_HANDLER, context,
-                          body_ended);
+  int result =
+      lua_pcallk(L, count, LUA_MULTRET, WITH_HANDLER, context, body_ended);
   if (t != NULL && t->depth > 0) t->depth--;
   return body_ended(L, result, context);
 }
@@ -71,6 +71,7 @@ static void record(lua_State *L, Task *t) {
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, EXTRA_TRACEBACK);
   lua_pop(L, 1);
+  t->has_failure = true;
 }
 
 static bool is_recorded(lua_State *L, Task *t, int idx) {

@@ -12,8 +12,10 @@ static char misnesting_text[] = "misnesting";
 CancelReason cancel_reason_misnesting = {-1, CANCEL_UNKNOWN, misnesting_text,
                                          NULL};
 static CancelReason bare_reasons[] = {
-    {-1, CANCEL_UNKNOWN, NULL, NULL},  {-1, CANCEL_DEADLINE, NULL, NULL},
-    {-1, CANCEL_EXPLICIT, NULL, NULL}, {-1, CANCEL_NURSERY, NULL, NULL},
+    {-1, CANCEL_UNKNOWN, NULL, NULL},
+    {-1, CANCEL_DEADLINE, NULL, NULL},
+    {-1, CANCEL_EXPLICIT, NULL, NULL},
+    {-1, CANCEL_NURSERY, NULL, NULL},
     {-1, CANCEL_SHUTDOWN, NULL, NULL},
     {-1, CANCEL_KEYBOARD_INTERRUPT, NULL, NULL},
 };
@@ -50,12 +52,18 @@ void cancel_reason_set(CancelReason **place, CancelReason *reason) {
 
 const char *cancel_source_name(CancelSource source) {
   switch (source) {
-    case CANCEL_UNKNOWN: return "unknown";
-    case CANCEL_DEADLINE: return "deadline";
-    case CANCEL_EXPLICIT: return "explicit";
-    case CANCEL_NURSERY: return "nursery";
-    case CANCEL_SHUTDOWN: return "shutdown";
-    case CANCEL_KEYBOARD_INTERRUPT: return "KeyboardInterrupt";
+    case CANCEL_UNKNOWN:
+      return "unknown";
+    case CANCEL_DEADLINE:
+      return "deadline";
+    case CANCEL_EXPLICIT:
+      return "explicit";
+    case CANCEL_NURSERY:
+      return "nursery";
+    case CANCEL_SHUTDOWN:
+      return "shutdown";
+    case CANCEL_KEYBOARD_INTERRUPT:
+      return "KeyboardInterrupt";
   }
   UNREACHABLE();
 }
@@ -122,7 +130,8 @@ static void deliver(Sched *s) {
 }
 
 static void collect_tasks(CancelStatus *c) {
-  for (Link *l = list_first(&c->tasks); l != NULL; l = list_next(&c->tasks, l)) {
+  for (Link *l = list_first(&c->tasks); l != NULL;
+       l = list_next(&c->tasks, l)) {
     struct Task *t = CONTAINER_OF(l, struct Task, cancel_link);
     if (t->state == TASK_PARKED && !t->abort_tried &&
         !link_is_linked(&t->abort_link)) {

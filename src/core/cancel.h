@@ -55,15 +55,15 @@ typedef struct CancelStatus {
   struct CancelStatus *parent;  // NULL for the outermost, or abandoned
   List children;                // by sibling_link
   Link sibling_link;
-  List tasks;      // whose innermost status this is, by cancel_link
-  Timer timer;     // queued while open, not cancelled, deadline finite
+  List tasks;   // whose innermost status this is, by cancel_link
+  Timer timer;  // queued while open, not cancelled, deadline finite
   double deadline;
   bool shield;
   bool called;     // cancellation was requested
   bool effective;  // see above
   bool abandoned;  // a status above it was closed while it was open
   CancelReason *reason;
-  const void *scope;   // address of the Lua object, only for messages
+  const void *scope;  // address of the Lua object, only for messages
   struct CancelStatus *next_free;  // in the pool
   struct CancelStatus *next;       // in the list of all of this run
 } CancelStatus;

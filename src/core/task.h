@@ -66,13 +66,14 @@ typedef AbortResult (*AbortFn)(struct Task *t, void *self, int code);
 struct Task {
   Sched *sched;
   TaskState state;
-  bool abort_tried;  // in this park
-  bool hopping;      // yielded only to empty the C stack: resume at once
-  bool system;       // belongs to the runtime: no Ctrl+C, run-start context
-  bool exposed;      // the program may hold the task or its coroutine
+  bool abort_tried;     // in this park
+  bool hopping;         // yielded only to empty the C stack: resume at once
+  bool system;          // belongs to the runtime: no Ctrl+C, run-start context
+  bool exposed;         // the program may hold the task or its coroutine
   bool has_context;     // it has context variables
   bool context_shared;  // and their table belongs to other tasks too
   bool has_sleep_data;  // custom_sleep_data is set
+  bool has_failure;     // an error of it was recorded (bind/with.c)
   bool rethrowing;      // an error on its way out is raised once more
 
   Link run_link;  // in sched->ready or the batch, while READY
