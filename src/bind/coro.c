@@ -157,8 +157,10 @@ static int call_wrap(lua_State *L) {
   if (!lua_checkstack(co, count)) {
     return luaL_error(L, "too many arguments to resume");
   }
+  // The first time the function itself is an argument, of wrap_main.
+  int body = lua_status(co) == LUA_OK ? 1 : 0;
   lua_xmove(L, co, count);
-  return go(L, co, count, finish_wrap);
+  return go(L, co, count + body, finish_wrap);
 }
 
 // coroutine.create, as Lua's.
