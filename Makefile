@@ -110,8 +110,8 @@ $(B)/libtrio.a: $(OBJECTS)
 	  objcopy --localize-hidden $(B)/libtrio.o && $(AR) rcs $@ $(B)/libtrio.o
 $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
-build/bench/%: build/obj/bench/%.o build/libtrio.a
-	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+build/bench/%: build/obj/bench/%.o $(call object,$(CORE))
+	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) -lm
 $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<) $(COMPILE) -o $@ $<
 # The folders are prerequisites because files come and go in them.
