@@ -122,8 +122,13 @@ ScopeExit scope_leave(lua_State *L, Scope *s, bool failed) {
       push_misnesting(L, s, t, failed, "from unrelated");
       return SCOPE_FAILED;
     }
-    push_misnesting(L, s, t, failed,
-                    "while a scope inside it is still open, in");
+    const Scope *child = t->cancel->scope;
+    lua_pushfstring(L,
+                    "that's still within its child <trio.CancelScope %p>, in",
+                    (const void *)child);
+    if (failed) lua_insert(L, -2);
+    push_misnesting(L, s, t, failed, lua_tostring(L, failed ? -2 : -1));
+    lua_remove(L, -2);
     failed = true;
     cancel_attach(t, c->parent);
   }
