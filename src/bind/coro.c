@@ -42,7 +42,7 @@ static bool is_waiting(lua_State *L, int idx) {
 
 static lua_State *check_thread(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_argexpected(L, co, 1, "thread");
   return co;
 }
 
@@ -234,7 +234,7 @@ static int l_status(lua_State *L) {
 
 // coroutine.isyieldable, as Lua's; false in a task's own coroutine.
 static int l_isyieldable(lua_State *L) {
-  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_State *co = lua_isnone(L, 1) ? L : check_thread(L);
   Task *t = task_maybe(L);
   lua_pushboolean(L, lua_isyieldable(co) && (t == NULL || co != t->co));
   return 1;
