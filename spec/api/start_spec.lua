@@ -223,7 +223,8 @@ describe("start", function()
       trio.open_nursery(function(starters)
         for i = 5, 1, -1 do
           starters:start_soon(function()
-            got[#got + 1] = nursery:start(sleep_then_start, i)
+            local value = nursery:start(sleep_then_start, i)
+            got[#got + 1] = value
           end)
         end
       end)
