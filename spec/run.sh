@@ -26,6 +26,7 @@ if [ "${1-}" = --job ]; then
   out=$WORK/$(echo "$kind-$name" | tr / -)
   passed=0 failed=0 skipped=0 trouble=
   : >"$out.report"
+  began=$(date +%s)
   case $kind in
     spec)
       # shellcheck disable=SC2086  # the wrapper and the limit are words
@@ -73,6 +74,8 @@ if [ "${1-}" = --job ]; then
   echo "$passed $failed $skipped" >"$out.count"
   sed -n "s|^skip |$name: |p" "$out.report" >"$out.skips"
   [ $((passed + failed + skipped)) -eq 0 ] && exit 0
+  took=$(($(date +%s) - began))
+  [ $took -ge 2 ] && name="$name ($took s)"
   if [ "$failed" -gt 0 ]; then
     { printf '\n---- %s\n' "$name"; cat "$out.log"; } >"$out.failed"
     echo "  FAIL  $name: $passed passed, $failed failed"

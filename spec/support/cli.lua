@@ -38,7 +38,8 @@ local function plain_gsub(text, what, by)
   return (text:gsub(what:gsub("%p", "%%%0"), (by:gsub("%%", "%%%%"))))
 end
 
--- Runs `command`, a shell command line in which PROG stands for `program`.
+-- Runs `command`, a shell command line in which PROG stands for `program`,
+-- which has half a minute to finish.
 -- case.files: {name = text} to have in the working directory; case.stdin: text
 -- of standard input (else it is empty).
 -- Returns {out=, err=, status=}: status is 128 + signal for a killed child.
@@ -52,7 +53,8 @@ function M.run(command, case, program)
   end
   write_all(directory .. "/.stdin", case.stdin or "")
   local line = ("cd %s && { %s; } <.stdin >.out 2>.err"):format(
-    quote(directory), plain_gsub(command, "PROG", quote(program)))
+    quote(directory),
+    plain_gsub(command, "PROG", "timeout 30 " .. quote(program)))
   local _, kind, code = os.execute("env -u LUA_INIT -u LUA_INIT_5_4 sh -c " ..
                                    quote(line))
   local function text_of(name)

@@ -38,6 +38,13 @@ function H.run(fn, opts)
   return trio.run(options, fn)
 end
 
+-- The first run of a Lua state makes what later runs use again.
+local warmed_up = false
+local function warm_up()
+  if not warmed_up then trio.run(function() end) end
+  warmed_up = true
+end
+
 -- The counters once everything collectable is gone: the first collection runs
 -- finalizers, the second one frees what they let go.
 local function settled_counters()
@@ -70,6 +77,7 @@ end
 --- be what they were before. (A tail call: busted takes the caller's line.)
 function H.trio_it(name, fn, opts)
   return it(name, function()
+    warm_up()
     local before = settled_counters()
     local ok, err = pcall(H.run, fn, opts)
     if not ok then error(show_traceback(err), 0) end

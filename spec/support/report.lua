@@ -26,7 +26,7 @@ local function own_frames(traceback)
     if line:find("busted", 1, true) or line:find("in function 'xpcall'") then
       break
     end
-    lines[#lines + 1] = line
+    if not line:find("spec/support/", 1, true) then lines[#lines + 1] = line end
   end
   return table.concat(lines, "\n")
 end
