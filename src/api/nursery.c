@@ -4,6 +4,7 @@
 #include "nursery.h"
 
 #include "../bind/await.h"
+#include "../bind/group.h"
 #include "../bind/spawn.h"
 #include "../bind/with.h"
 #include "api.h"
@@ -183,9 +184,7 @@ static int l_open_nursery(lua_State *L) {
   int body = nursery_function(L, 1, known);
   Task *t = await_check(L, "trio.open_nursery");
   bool strict = runner_of_task(t)->strict_groups;
-  if (body == 2) {
-    strict = opts_boolean(L, 1, "strict_exception_groups", strict);
-  }
+  if (body == 2) strict = group_strict_option(L, 1, strict);
   lua_settop(L, body);
   nursery_push(L, t, strict);
   lua_insert(L, 1);

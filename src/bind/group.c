@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 
+#include "class.h"
 #include "error.h"
 #include "group_walk.h"
 
@@ -111,6 +112,21 @@ bool group_contains(lua_State *L, int idx, int kind) {
   }
   walk_end(&walk);
   return found;
+}
+
+bool group_strict_option(lua_State *L, int idx, bool fallback) {
+  static const char name[] = "strict_exception_groups";
+  if (opts_boolean(L, idx, name, true)) {
+    return opts_boolean(L, idx, name, fallback);
+  }
+  luaL_where(L, 1);
+  lua_pushfstring(L,
+                  "%s%s = false: whether a single error comes out in a "
+                  "group then depends on timing; better handle groups",
+                  lua_tostring(L, -1), name);
+  lua_warning(L, lua_tostring(L, -1), 0);
+  lua_pop(L, 2);
+  return false;
 }
 
 // The Lua side

@@ -55,6 +55,13 @@ void group_check_condition(lua_State *L, int idx);
 // tracebacks of the members where `tracebacks` says so. [-0, +1, e]
 void group_push_text(lua_State *L, int idx, bool tracebacks);
 
+// Push the first line of that drawing: class, message, count. [-0, +1, m]
+void group_push_title(lua_State *L, int idx);
+
+// The option strict_exception_groups of the options table at idx. Asking for
+// loose groups is reported through `warn`, with the place. [-0, +0, v]
+bool group_strict_option(lua_State *L, int idx, bool fallback);
+
 // Add ExceptionGroup to the module table on top. Called after error_open.
 void group_open(lua_State *L);
 
