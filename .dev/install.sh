@@ -27,7 +27,8 @@ for page in docs/*.[1-9] docs/man/*.[1-9]; do
   [ -f "$page" ] && put 644 "$MANDIR/man${page##*.}" "$page"
 done
 
-version=$(sed -n 's/^.define TRIO_VERSION "\(.*\)"/\1/p' include/trio.h)
+version=$(sed -n 's/^.define TRIO_VERSION "\(.*\)"/\1/p' \
+  include/trio.h src/module.c | head -n 1)
 install -d "$DESTDIR$LIBDIR/pkgconfig"
 cat >"$DESTDIR$LIBDIR/pkgconfig/trio-lua.pc" <<PC
 libdir=$LIBDIR

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Every source file has a spec that mirrors its path: src/core/x.c
 # spec/core/x.c, src/api/x.c spec/api/x_spec.lua, lua/trio/x.lua
-# spec/lua/x_spec.lua. A part of a bigger thing may be tested with the whole:
-# those are listed in spec/mirror.txt as "source spec".
+# spec/lua/x_spec.lua. Parts are tested with the whole: group_text.c with
+# group.c, and what spec/mirror.txt lists as "source spec".
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 listed() { awk -v source="$1" '$1 == source { print $2 }' spec/mirror.txt; }
@@ -14,6 +14,8 @@ for source in $(find src lua -name '*.c' -o -name '*.lua' | sort); do
     lua/*) folder=spec/lua ;;
     *) continue ;; # module.c and main.c are tested by everything
   esac
+  whole=${source%_*}
+  [ "$whole" != "$source" ] && [ -f "$whole.${source##*.}" ] && continue
   name=$(basename "${source%.*}")
   case $folder in
     spec/base | spec/core) mirror=$folder/$name.c ;;
