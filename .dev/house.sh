@@ -18,8 +18,8 @@ exec awk '
   FNR == 2 && !licensed { refuse("the file must start with the licence (SPDX)") }
   FNR == 501 { refuse("more than 500 lines: split the file by noun") }
   /[ \t]$/ { refuse("trailing space") }
-  # (Expected output in the comments of an example may hold tabs.)
-  /\t/ && FILENAME != "Makefile" && !/^--/ { refuse("tab") }
+  # (The expected output of an example may hold tabs.)
+  /\t/ && FILENAME !~ /^(Makefile$|examples)/ { refuse("tab") }
   /(TODO|FIXME|XXX)/ { refuse("unfinished work is an issue, not a comment") }
   !is_c { next }
   {
