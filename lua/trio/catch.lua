@@ -13,7 +13,7 @@
 -- xpcall is taken at load time, so that trio.install doesn't change it.
 
 local pack, unpack = table.pack, table.unpack
-local pcall, xpcall, error = pcall, xpcall, error
+local xpcall, error = xpcall, error
 local traceback, getmetatable = debug.traceback, debug.getmetatable
 
 local function is_callable(value)
@@ -25,8 +25,10 @@ end
 return function(trio)
   local isinstance, ExceptionGroup = trio.isinstance, trio.ExceptionGroup
 
+  -- isinstance would raise an error, which takes much longer.
   local function is_class(value)
-    return (pcall(isinstance, nil, value))
+    local meta = getmetatable(value)
+    return meta ~= nil and meta.__name == "error class"
   end
 
   -- cond as a function that tests one value, or nil and what is wrong.
@@ -81,11 +83,22 @@ return function(trio)
     return checked
   end
 
+  -- Where the error was raised, if it is not known otherwise. Making the text
+  -- is slow, and a group has its members' places already.
+  local function place_of(err)
+    if isinstance(err, trio.Cancelled) or isinstance(err, ExceptionGroup) then
+      return nil
+    elseif isinstance(err, trio.Error) and err.traceback then
+      return err.traceback
+    end
+    return traceback(nil, 3)
+  end
+
   -- pcall(f, ...) as a table, with `where`, the traceback of the error.
   local function attempt(f, ...)
     local where
     local outcome = pack(xpcall(f, function(err)
-      if not isinstance(err, trio.Cancelled) then where = traceback(nil, 2) end
+      where = place_of(err)
       return err
     end, ...))
     outcome.where = where

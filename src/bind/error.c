@@ -370,6 +370,8 @@ static void make_class(lua_State *L, int parent) {
   lua_rawsetp(L, base + META, &instance_key);
   lua_pushboolean(L, 0);
   lua_setfield(L, base + META, "__metatable");
+  lua_pushliteral(L, "error class");
+  lua_setfield(L, base + META, "__name");
   set_function(L, base + META, "__tostring", l_class_tostring);
   if (parent != 0) {
     lua_pushvalue(L, parent);
