@@ -13,6 +13,7 @@
 #include "bind/error.h"
 #include "bind/group.h"
 #include "bind/pcall.h"
+#include "bind/peek.h"
 #include "bind/runner.h"
 #include "trio.h"
 
@@ -25,7 +26,8 @@ static void (*const opens[])(lua_State *) = {
     coro_open,      scope_open,      timeouts_open,   nursery_open,
     start_open,     time_open,       run_open,        task_open,
     variables_open, lowlevel_open,   reschedule_open, parking_open,
-    token_open,     instrument_open, testing_open,    clock_open};
+    token_open,     instrument_open, testing_open,    clock_open,
+    peek_open};
 
 // Each embedded file returns a function(trio) that adds its names.
 static void open_embedded(lua_State *L) {

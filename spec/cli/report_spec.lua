@@ -77,12 +77,13 @@ end)]]
 
   it("an error object is its text and where it was raised", function()
     local err = report [[
+local token = trio.run(trio.lowlevel.current_trio_token)
 trio.run(function()
-  trio.open_memory_channel(0):send_nowait(1)
+  token:run_sync_soon(print)
 end)]]
-    has(err, "PROG: WouldBlock")
+    has(err, "PROG: RunFinishedError")
     has(err, "\nstack traceback:\n\t")
-    has(err, "main.lua:3: in ")
+    has(err, "main.lua:4: in ")
     assert.equal(1, select(2, err:gsub("stack traceback:", "")))
   end)
 
