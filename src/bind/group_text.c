@@ -57,6 +57,10 @@ static void push_head(lua_State *L, int idx, bool is_cycle) {
   lua_pop(L, 1);
 }
 
+void group_push_title(lua_State *L, int idx) {
+  push_head(L, lua_absindex(L, idx), false);
+}
+
 // Put `prefix`, which begins with a line end, in place of the line ends in the
 // text on top. [-0, +0, m]
 static void indent(lua_State *L, const char *prefix) {

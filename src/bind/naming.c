@@ -47,3 +47,45 @@ void naming_push_function(lua_State *L, int idx) {
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
   }
 }
+
+// Push the text of one level, as luaL_traceback writes it.
+static void push_level(lua_State *L, lua_Debug *ar) {
+  lua_getinfo(L, "Slnf", ar);
+  lua_pushfstring(L, "\n\t%s:", ar->short_src);
+  if (ar->currentline > 0) {
+    lua_pushfstring(L, "%s%d:", lua_tostring(L, -1), ar->currentline);
+    lua_remove(L, -2);
+  }
+  if (naming_push_global(L, -2)) {
+    lua_pushfstring(L, "%s in function '%s'", lua_tostring(L, -2),
+                    lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  } else if (*ar->namewhat != '\0') {
+    lua_pushfstring(L, "%s in %s '%s'", lua_tostring(L, -1), ar->namewhat,
+                    ar->name);
+    lua_replace(L, -2);
+  } else if (*ar->what == 'C') {
+    lua_pushliteral(L, " in ?");
+    lua_concat(L, 2);
+  } else {
+    lua_pushfstring(L, "%s in function <%s:%d>", lua_tostring(L, -1),
+                    ar->short_src, ar->linedefined);
+    lua_replace(L, -2);
+  }
+  lua_remove(L, -2);
+}
+
+void naming_push_stack(lua_State *L, int level, int count) {
+  lua_Debug ar;
+  lua_pushliteral(L, "stack traceback:");
+  for (int end = level + count; level < end; level++) {
+    if (!lua_getstack(L, level, &ar)) return;
+    push_level(L, &ar);
+    lua_concat(L, 2);
+  }
+  if (lua_getstack(L, level, &ar)) {
+    lua_pushliteral(L, "\n\t...");
+    lua_concat(L, 2);
+  }
+}

@@ -14,4 +14,8 @@ bool naming_push_global(lua_State *L, int idx);
 // [-0, +1, m]
 void naming_push_function(lua_State *L, int idx);
 
+// Push a stack traceback of at most `count` levels, from `level` on. Unlike
+// luaL_traceback it costs no more on a deep stack. [-0, +1, m]
+void naming_push_stack(lua_State *L, int level, int count);
+
 #endif

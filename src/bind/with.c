@@ -10,9 +10,13 @@
 
 #include "await.h"
 #include "error.h"
+#include "naming.h"
 #include "spawn.h"
 
 enum { DEPTH = 80 };
+
+// Levels in the traceback of a group from a stack of more than twice as many.
+enum { SHOWN_OF_DEEP = 22 };
 
 static int body_ended(lua_State *L, int status, lua_KContext context) {
   const WithOps *ops = (const WithOps *)context;
@@ -91,11 +95,19 @@ int with_handler(lua_State *L) {
   if (error_is(L, 1, ERROR_CANCELLED)) return 1;
   Task *t = task_maybe(L);
   if (t != NULL && t->slot == 0) t = NULL;
-  if (t != NULL && t->rethrowing) {
+  bool wrapped = t != NULL && t->rethrowing;
+  if (wrapped) {
     t->rethrowing = false;
     if (is_recorded(L, t, 1)) return 1;
   }
-  luaL_traceback(L, L, NULL, 1);
+  // A group on its way out of nested nurseries gets here once for each: from
+  // a deep stack it shows the top only, or the way would take quadratic time.
+  lua_Debug ar;
+  if (wrapped && lua_getstack(L, SHOWN_OF_DEEP * 2, &ar)) {
+    naming_push_stack(L, 1, SHOWN_OF_DEEP);
+  } else {
+    luaL_traceback(L, L, NULL, 1);
+  }
   error_attach_traceback(L, 1, 2);
   if (t != NULL) record(L, t);
   lua_settop(L, 1);
