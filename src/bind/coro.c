@@ -6,13 +6,15 @@
 // hops), the yield was await's: resume yields in turn, and when the task goes
 // on, its continuation resumes co again. Any other yield is the program's own.
 // A coroutine in such a wait stands in the registry table `waiting`, so that
-// nobody else resumes or closes it.
+// nobody else resumes or closes it; so does a task's own coroutine, from the
+// moment when the program can see it.
 #include "coro.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
 #include "class.h"
+#include "coro_close.h"
 #include "pcall.h"
 #include "runner.h"
 
@@ -30,6 +32,8 @@ static void set_waiting(lua_State *L, lua_State *co, bool waiting) {
   lua_rawset(L, -3);
   lua_pop(L, 1);
 }
+
+void coro_mark_task(lua_State *L, lua_State *co) { set_waiting(L, co, true); }
 
 static bool is_waiting(lua_State *L, int idx) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key);
@@ -52,12 +56,14 @@ static Task *relaying(lua_State *L) {
   return t != NULL && lua_isyieldable(L) ? t : NULL;
 }
 
-static int resume_again(lua_State *L, int status, lua_KContext context);
-
 // Resume co with `count` values of its stack. Returns the number of results
 // moved to L, or -1 with the error; or, when the task waits, does not return
 // (the continuation goes on). `finish` is called with that number.
 typedef int (*Finish)(lua_State *L, lua_State *co, int results);
+
+static int resume_again(lua_State *L, int status, lua_KContext context);
+static int finish_close(lua_State *L, lua_State *co, int results);
+static int finish_failed_wrap(lua_State *L, lua_State *co, int results);
 
 static int go(lua_State *L, lua_State *co, int count, Finish finish) {
   Task *t = relaying(L);
@@ -68,6 +74,12 @@ static int go(lua_State *L, lua_State *co, int count, Finish finish) {
       (t->state != TASK_RUNNING || t->hopping)) {
     set_waiting(L, co, true);
     return lua_yieldk(L, 0, (lua_KContext)finish, resume_again);
+  }
+  if (status == LUA_YIELD &&
+      (finish == finish_close || finish == finish_failed_wrap)) {
+    lua_pop(co, results);
+    coro_refuse_yield(co);
+    return go(L, co, 0, finish);
   }
   if (t != NULL) t->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
@@ -127,24 +139,38 @@ static int l_resume(lua_State *L) {
   return go(L, co, count, finish_resume);
 }
 
-// An error leaves a wrapped coroutine: its <close> variables have run (see
-// wrap_main), a string gets the position of the caller, as in Lua.
-static int finish_wrap(lua_State *L, lua_State *co, int results) {
-  if (results >= 0) return results;
-  int status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    lua_pushvalue(L, -1);
-    lua_xmove(L, co, 1);
-    status = lua_resetthread(co);
-    lua_xmove(co, L, 1);
-    lua_remove(L, -2);
-  }
+// Raise the error on top, which left a wrapped coroutine with this status. A
+// string gets the position of the caller, as in Lua.
+static int raise_wrapped(lua_State *L, int status) {
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
   }
   return lua_error(L);
+}
+
+// The <close> variables of a failed wrapped coroutine have run: false and the
+// error stand on top. Index 2 is the status with which it failed.
+static int finish_failed_wrap(lua_State *L, lua_State *co, int results) {
+  UNUSED(co);
+  UNUSED(results);
+  return raise_wrapped(L, (int)lua_tointeger(L, 2));
+}
+
+static int finish_wrap(lua_State *L, lua_State *co, int results) {
+  if (results >= 0) return results;
+  int status = lua_status(co);
+  if (status == LUA_OK || status == LUA_YIELD) return raise_wrapped(L, status);
+  lua_xmove(L, co, 1);
+  if (relaying(L) != NULL) {
+    lua_settop(L, 1);
+    lua_pushinteger(L, status);
+    return go(L, co, coro_unwind(L, co), finish_failed_wrap);
+  }
+  status = lua_resetthread(co);
+  lua_xmove(co, L, 1);
+  return raise_wrapped(L, status);
 }
 
 static int call_wrap(lua_State *L) {
@@ -157,10 +183,8 @@ static int call_wrap(lua_State *L) {
   if (!lua_checkstack(co, count)) {
     return luaL_error(L, "too many arguments to resume");
   }
-  // The first time the function itself is an argument, of wrap_main.
-  int body = lua_status(co) == LUA_OK ? 1 : 0;
   lua_xmove(L, co, count);
-  return go(L, co, count + body, finish_wrap);
+  return go(L, co, count, finish_wrap);
 }
 
 // coroutine.create, as Lua's.
@@ -172,26 +196,9 @@ static int l_create(lua_State *L) {
   return 1;
 }
 
-static int raise_again(lua_State *L, int status, lua_KContext context) {
-  UNUSED(context);
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  return lua_gettop(L);
-}
-
-// The bottom of a wrapped coroutine: a protected call, because only there can
-// the <close> variables of a failing body wait.
-static int wrap_main(lua_State *L) {
-  int status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, raise_again);
-  return raise_again(L, status, 0);
-}
-
 // coroutine.wrap, as Lua's; <close> variables run by it may wait.
 static int l_wrap(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_State *co = lua_newthread(L);
-  lua_pushcfunction(co, wrap_main);
-  lua_pushvalue(L, 1);
-  lua_xmove(L, co, 1);
+  l_create(L);
   lua_pushcclosure(L, call_wrap, 1);
   return 1;
 }
@@ -209,16 +216,14 @@ static int l_yield(lua_State *L) {
 
 static const char *status_of(lua_State *L, lua_State *co, int idx) {
   if (L == co) return "running";
-  if (is_waiting(L, idx)) return "normal";
   switch (lua_status(co)) {
-    case LUA_YIELD: {
-      Task *t = task_maybe(L);
-      return t != NULL && t->co == co ? "normal" : "suspended";
-    }
+    case LUA_YIELD:
+      return is_waiting(L, idx) ? "normal" : "suspended";
     case LUA_OK: {
       lua_Debug ar;
       if (lua_getstack(co, 0, &ar)) return "normal";
-      return lua_gettop(co) == 0 ? "dead" : "suspended";
+      if (lua_gettop(co) == 0) return "dead";
+      return is_waiting(L, idx) ? "normal" : "suspended";
     }
     default:
       return "dead";
@@ -243,26 +248,38 @@ static int l_isyieldable(lua_State *L) {
 // coroutine.running, as Lua's.
 static int l_running(lua_State *L) {
   Task *t = task_maybe(L);
-  if (t != NULL) t->exposed = true;
+  if (t != NULL && L == t->co) {
+    t->exposed = true;
+    coro_mark_task(L, L);
+  }
   int is_main = lua_pushthread(L);
   lua_pushboolean(L, is_main);
   return 2;
 }
 
-// coroutine.close, as Lua's.
+// The <close> variables of a coroutine have run: true, or false and an error.
+static int finish_close(lua_State *L, lua_State *co, int results) {
+  return results >= 0 ? results : finish_resume(L, co, results);
+}
+
+// coroutine.close, as Lua's; <close> variables run by it may wait.
 static int l_close(lua_State *L) {
   lua_State *co = check_thread(L);
   const char *status = status_of(L, co, 1);
   if (strcmp(status, "suspended") != 0 && strcmp(status, "dead") != 0) {
     return luaL_error(L, "cannot close a %s coroutine", status);
   }
-  if (lua_resetthread(co) == LUA_OK) {
-    lua_pushboolean(L, true);
-    return 1;
+  lua_settop(L, 1);
+  if (relaying(L) != NULL) {
+    int count = coro_unwind(L, co);
+    if (count > 0) return go(L, co, count, finish_close);
+  } else if (lua_resetthread(co) != LUA_OK) {
+    lua_pushboolean(L, false);
+    lua_xmove(co, L, 1);
+    return 2;
   }
-  lua_pushboolean(L, false);
-  lua_xmove(co, L, 1);
-  return 2;
+  lua_pushboolean(L, true);
+  return 1;
 }
 
 // trio.install(): put the coroutine library and the guarded pcall and xpcall
