@@ -5,9 +5,7 @@
 -- luacheck: ignore 211/_.+
 local H = require "spec.support.helper"
 local trio = require "trio"
-
--- The library as Lua opened it: trio.install() changes globals only.
-local stock = require "coroutine"
+local stock = require "spec.support.stock"
 
 local function closing(fn)
   return setmetatable({}, {__close = function(_, err) fn(err) end})

@@ -4,10 +4,8 @@
 local H = require "spec.support.helper"
 local trio = require "trio"
 local co = trio.coroutine
+local stock = require "spec.support.stock"
 local checkpoint = trio.lowlevel.checkpoint
-
--- Lua's own library; the interpreter has replaced the global one.
-local stock = require "coroutine"
 
 describe("awaiting in a stock coroutine", function()
   local function check(message)

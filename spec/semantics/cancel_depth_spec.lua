@@ -140,7 +140,10 @@ describe("recursion through move_on_after", function()
       end
       trio.open_nursery(function(nursery)
         for _ = 1, 5 do
-          nursery:start_soon(function() sum = sum + dive(1000) end)
+          nursery:start_soon(function()
+            local depth = dive(1000)
+            sum = sum + depth
+          end)
         end
       end)
       assert.equal(5000, sum)

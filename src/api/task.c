@@ -3,6 +3,7 @@
 // (Trio: lowlevel.Task, current_task).
 #include <string.h>
 
+#include "../bind/coro.h"
 #include "../bind/explain.h"
 #include "../bind/naming.h"
 #include "../bind/spawn.h"
@@ -38,6 +39,7 @@ static int get_name(lua_State *L) {
 static int get_coro(lua_State *L) {
   self(L)->exposed = true;
   lua_getiuservalue(L, 1, TASK_COROUTINE);
+  coro_mark_task(L, lua_tothread(L, -1));
   return 1;
 }
 

@@ -10,4 +10,8 @@
 // Add `coroutine` and `install` to the module table on top. [-0, +0, m]
 void coro_open(lua_State *L);
 
+// The program gets hold of `co`, a task's own coroutine, which only the runner
+// may resume. [-0, +0, m]
+void coro_mark_task(lua_State *L, lua_State *co);
+
 #endif

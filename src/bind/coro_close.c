@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// coro_close.c: see coro_close.h.
+//
+// Lua unwinds a coroutine in one C call (lua_resetthread), where nothing can
+// suspend. So that call only collects here: a call hook notes every __close
+// metamethod that Lua is about to call, with its value, and stops it by an
+// error, upon which Lua goes on to the next one. Afterwards the same coroutine,
+// empty now, is resumed with a function that makes the calls in the same order
+// and hands errors on from one to the next as Lua does.
+#include "coro_close.h"
+
+#include <lauxlib.h>
+
+#include "../base/debug.h"
+
+// The registry key of the table in use: metamethod, value, metamethod, ...
+static const char collected_key = 0;
+
+// Push argument n of the function that is being called, nil if it takes less.
+static void push_argument(lua_State *co, lua_Debug *ar, int n) {
+  bool positional = ar->what[0] == 'C' || n <= ar->nparams;
+  const char *name =
+      lua_getlocal(co, ar, positional ? n : -(n - (int)ar->nparams));
+  if (name == NULL) lua_pushnil(co);
+}
+
+// Is the value on top closed by the function below it itself? Otherwise it is a
+// callable object, whose __call metamethod that function is.
+static bool is_closed_value(lua_State *co) {
+  if (lua_isnil(co, -1)) return true;
+  if (luaL_getmetafield(co, -1, "__close") == LUA_TNIL) return false;
+  bool same = lua_rawequal(co, -1, -3);
+  lua_pop(co, 1);
+  return same;
+}
+
+static void collect(lua_State *co, lua_Debug *ar) {
+  lua_rawgetp(co, LUA_REGISTRYINDEX, &collected_key);
+  lua_getinfo(co, "Suf", ar);
+  push_argument(co, ar, 1);
+  if (!is_closed_value(co)) {
+    lua_remove(co, -2);
+    push_argument(co, ar, 2);
+  }
+  lua_Integer count = (lua_Integer)lua_rawlen(co, -3);
+  if (lua_isnil(co, -1)) {
+    lua_pop(co, 1);
+    lua_pushboolean(co, false);
+  }
+  lua_rawseti(co, -3, count + 2);
+  lua_rawseti(co, -2, count + 1);
+  lua_pushnil(co);
+  lua_error(co);
+}
+
+// The closing coroutine's frame.
+enum { CALLS = 1, FAILED, ERROR };
+
+static int go_on(lua_State *co, int status, lua_KContext context) {
+  lua_Integer at = context;
+  for (;;) {
+    if (status != LUA_OK && status != LUA_YIELD) {
+      lua_replace(co, ERROR);
+      lua_pushboolean(co, true);
+      lua_replace(co, FAILED);
+    }
+    if (at > (lua_Integer)lua_rawlen(co, CALLS)) break;
+    lua_rawgeti(co, CALLS, at);
+    lua_rawgeti(co, CALLS, at + 1);
+    lua_pushvalue(co, ERROR);
+    at += 2;
+    status = lua_pcallk(co, 2, 0, 0, (lua_KContext)at, go_on);
+  }
+  bool failed = lua_toboolean(co, FAILED);
+  lua_pushboolean(co, !failed);
+  if (!failed) return 1;
+  lua_pushvalue(co, ERROR);
+  return 2;
+}
+
+static int run_collected(lua_State *co) { return go_on(co, LUA_OK, 1); }
+
+// [-0, +0, -]; the table of what was collected stands on top of L.
+static void unwind(lua_State *L, lua_State *co) {
+  lua_Hook hook = lua_gethook(co);
+  int mask = lua_gethookmask(co);
+  int count = lua_gethookcount(co);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &collected_key);
+  lua_sethook(co, collect, LUA_MASKCALL, 0);
+  lua_resetthread(co);
+  lua_sethook(co, hook, mask, count);
+  lua_settop(co, 0);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &collected_key);
+}
+
+int coro_unwind(lua_State *L, lua_State *co) {
+  int status = lua_status(co);
+  bool failed = status != LUA_OK && status != LUA_YIELD;
+  luaL_checkstack(L, 4, NULL);
+  lua_newtable(L);
+  if (failed) {
+    lua_xmove(co, L, 1);
+    lua_pushvalue(L, -1);
+    lua_xmove(L, co, 1);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_insert(L, -2);
+  unwind(L, co);
+  if (lua_rawlen(L, -1) == 0 && !failed) {
+    lua_pop(L, 2);
+    return 0;
+  }
+  lua_pushcfunction(co, run_collected);
+  lua_xmove(L, co, 1);
+  lua_pushboolean(co, failed);
+  lua_xmove(L, co, 1);
+  return ERROR;
+}
+
+static void refuse(lua_State *co, lua_Debug *ar) {
+  UNUSED(ar);
+  lua_sethook(co, NULL, 0, 0);
+  luaL_error(co, "attempt to yield across a C-call boundary");
+}
+
+void coro_refuse_yield(lua_State *co) {
+  lua_sethook(co, refuse, LUA_MASKRET, 0);
+}
