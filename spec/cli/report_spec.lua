@@ -146,6 +146,18 @@ end)]]
     has(err, "\nwhile handling: first")
   end)
 
+  it("a group ends with the causes of its leaves", function()
+    local err = report [[
+trio.run(function()
+  trio.open_nursery(function(nursery)
+    nursery:start_soon(function()
+      error(trio.BrokenResourceError("late", {cause = trio.Error("root")}))
+    end)
+  end)
+end)]]
+    has(err, "\nBrokenResourceError: late\ncaused by: Error: root")
+  end)
+
   it("a cause that comes back to itself ends", function()
     local err = report [[
 local loop = trio.Error("loop")

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "interrupt.h"
 
@@ -128,9 +129,17 @@ static void print_results(Cli *cli, lua_State *L) {
   cli_report(cli, L, status);
 }
 
+static void print_banner(lua_State *L) {
+  cli_push_trio(L, "version");
+  printf("trio-lua %s: async functions can be called at the prompt\n",
+         lua_tostring(L, -1));
+  lua_pop(L, 1);
+}
+
 void repl_run(Cli *cli, lua_State *L) {
   const char *progname = cli->progname;
   cli->progname = NULL;
+  if (isatty(STDIN_FILENO)) print_banner(L);
   cli_push_module(L);
   lua_setglobal(L, "trio");
   for (;;) {

@@ -133,27 +133,52 @@ static void add_traceback(lua_State *L) {
   add_value(L);
 }
 
-// Append what the error object at idx says it came from.
-static void add_causes(lua_State *L, int idx, int depth) {
-  static const struct {
-    const char *field, *heading;
-  } links[] = {{"cause", "\ncaused by: "}, {"context", "\nwhile handling: "}};
-  if (depth == MAX_DEPTH || !is_error_object(L, idx)) return;
+// Push what the value at idx came from and return the words for it; or push
+// nothing and return NULL.
+static const char *push_cause(lua_State *L, int idx) {
+  if (!is_error_object(L, idx)) return NULL;
+  if (lua_getfield(L, idx, "cause") != LUA_TNIL) return "\ncaused by: ";
+  lua_pop(L, 1);
+  if (lua_getfield(L, idx, "context") != LUA_TNIL) return "\nwhile handling: ";
+  lua_pop(L, 1);
+  return NULL;
+}
+
+// Append what the value at idx came from, and that from, and so on.
+static void add_causes(lua_State *L, int idx) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   int top = lua_gettop(L);
-  for (int i = 0; i < 2; i++) {
-    if (lua_getfield(L, idx, links[i].field) == LUA_TNIL) {
-      lua_pop(L, 1);
-      continue;
-    }
-    add(L, links[i].heading);
+  lua_pushvalue(L, idx);
+  for (int depth = 0; depth < MAX_DEPTH; depth++) {
+    const char *words = push_cause(L, top + 1);
+    if (words == NULL) break;
+    lua_replace(L, top + 1);
+    add(L, words);
     push_text(L, top + 1);
     add_value(L);
     if (push_task_traceback(L, top + 1)) add_traceback(L);
-    add_causes(L, top + 1, depth + 1);
-    lua_settop(L, top);
-    return;
   }
+  lua_settop(L, top);
+}
+
+// Append what the leaves of the group at idx came from: the tree does not say.
+static void add_causes_of_leaves(lua_State *L, int idx) {
+  int top = lua_gettop(L);
+  lua_getfield(L, idx, "leaves");
+  lua_pushvalue(L, idx);
+  lua_call(L, 1, 1);
+  for (;;) {
+    lua_settop(L, top + 1);
+    lua_pushvalue(L, top + 1);
+    lua_call(L, 0, 1);
+    if (lua_isnil(L, top + 2)) break;
+    if (push_cause(L, top + 2) == NULL) continue;
+    add(L, "\n");
+    push_text(L, top + 2);
+    add_value(L);
+    add_causes(L, top + 2);
+  }
+  lua_settop(L, top);
 }
 
 // The traceback of the thread that runs the handler, without the handler.
@@ -175,6 +200,7 @@ int report_handler(lua_State *L) {
   } else if (object || !told) {
     add_own_traceback(L);
   }
-  add_causes(L, ERROR, 0);
+  add_causes(L, ERROR);
+  if (is_instance(L, ERROR, "ExceptionGroup")) add_causes_of_leaves(L, ERROR);
   return join_parts(L);
 }
