@@ -9,6 +9,10 @@
 // frame collects its group's members in two pairs of arrays, one for each
 // side; when it is left, what it became is handed to the frame below.
 // Stripping also collapses loose groups, as Trio's collapse_exception_group.
+// It remembers the groups in which there was nothing to do: an error that
+// leaves ten thousand nurseries is wrapped and stripped by each, and only the
+// outermost group is new. (A Cancelled that a program puts into such a group
+// afterwards, by hand, is not found.)
 #include <lauxlib.h>
 
 #include "error.h"
@@ -23,6 +27,7 @@ typedef struct Split {
   int base;      // first place of the frames
   int frames;    // how many there are
   bool matched;  // something has matched
+  bool loose;    // stripping has entered a loose group
 } Split;
 
 // Places of a frame. TRACEBACK is the group's own in the group around it.
@@ -78,6 +83,39 @@ static bool is_marked(const Split *s, int group) {
   return seen;
 }
 
+// Push the table of the groups that hold neither Cancelled nor loose groups.
+static void push_clean(lua_State *L) {
+  static const char key = 0;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
+static bool is_clean(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  push_clean(L);
+  lua_pushvalue(L, idx);
+  bool clean = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return clean;
+}
+
+static void note_clean(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (!lua_istable(L, idx)) return;
+  push_clean(L);
+  lua_pushvalue(L, idx);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 // Does the value at `idx` match by itself?
 static bool matches(const Split *s, int idx) {
   lua_State *L = s->L;
@@ -103,12 +141,21 @@ static bool matches(const Split *s, int idx) {
   return found;
 }
 
+static bool is_loose(const Split *s, int group) {
+  lua_pushliteral(s->L, "loose");
+  lua_rawget(s->L, group);
+  bool loose = lua_toboolean(s->L, -1);
+  lua_pop(s->L, 1);
+  return loose;
+}
+
 // Open a frame for the group and its traceback on top. [-2, +FRAME_SIZE, v]
 static void enter(Split *s) {
   lua_State *L = s->L;
   luaL_checkstack(L, FRAME_SIZE + 16, "error groups nested too deeply");
   int group = lua_gettop(L) - 1;
   mark(s, group, true);
+  s->loose = s->loose || is_loose(s, group);
   int count = group_push_parts(L, group);
   lua_pushinteger(L, count);
   lua_pushinteger(L, 1);
@@ -151,14 +198,6 @@ static void push_part(const Split *s, int frame, Side side, bool loose) {
   }
 }
 
-static bool is_loose(const Split *s, int frame) {
-  lua_pushliteral(s->L, "loose");
-  lua_rawget(s->L, frame + GROUP);
-  bool loose = lua_toboolean(s->L, -1);
-  lua_pop(s->L, 1);
-  return loose;
-}
-
 // Push what the frame's group becomes on one side, and its traceback; returns
 // false and pushes nothing where that is nothing. Notes in *flags what the
 // frame below must know. [-0, +0|2, m]
@@ -173,7 +212,7 @@ static bool push_side(const Split *s, int frame, Side side, int *flags) {
     lua_pushnil(L);
     return true;
   }
-  bool loose = is_loose(s, frame);
+  bool loose = is_loose(s, frame + GROUP);
   if (is_strip(s) && count == 1 && loose) {
     lua_rawgeti(L, part + PART_ERRORS, 1);
     lua_rawgeti(L, part + PART_TRACEBACKS, 1);
@@ -225,6 +264,12 @@ static void finish(Split *s) {
   s->frames = 0;
 }
 
+// Is the value at idx a group whose members must be looked at?
+static bool must_enter(const Split *s, int idx) {
+  return group_is(s->L, idx) && !is_marked(s, idx) &&
+         !(is_strip(s) && is_clean(s->L, idx));
+}
+
 // Take the next member of the last frame; false where there is none.
 static bool step(Split *s) {
   lua_State *L = s->L;
@@ -242,7 +287,7 @@ static bool step(Split *s) {
   if (matches(s, value)) {
     s->matched = true;
     give(s, frame, MATCHED);
-  } else if (group_is(L, value) && !is_marked(s, value)) {
+  } else if (must_enter(s, value)) {
     enter(s);
   } else {
     give(s, frame, REST);
@@ -286,10 +331,12 @@ void group_divide(lua_State *L, int idx, int cond) {
 
 StripResult group_strip_cancelled(lua_State *L, int idx) {
   if (error_is(L, idx, ERROR_CANCELLED)) return STRIP_ALL;
-  if (!group_is(L, idx)) return STRIP_NOTHING;
+  if (!group_is(L, idx) || is_clean(L, idx)) return STRIP_NOTHING;
+  idx = lua_absindex(L, idx);
   Split s = {.L = L};
   divide(&s, idx);
   lua_remove(L, -2);
+  if (!s.loose) note_clean(L, s.matched ? -1 : idx);
   if (!s.matched) {
     lua_pop(L, 1);
     return STRIP_NOTHING;
