@@ -140,8 +140,21 @@ static void collect_tasks(CancelStatus *c) {
   }
 }
 
+// Whoever looks at a scope looks at the clock too (as in Trio): where its time
+// is up it counts as cancelled from now on, before the loop has noticed.
+static void expire(CancelStatus *c) {
+  if (c->called || c->deadline == INFINITY) return;
+  if (sched_now(c->sched) < c->deadline) return;
+  if (c->reason == NULL) {
+    cancel_reason_set(&c->reason, cancel_reason_bare(CANCEL_DEADLINE));
+  }
+  c->called = true;
+  sched_stop_timer(c->sched, &c->timer);
+}
+
 // Bring one status up to date; did its state change?
 static bool refresh(CancelStatus *c) {
+  expire(c);
   bool visible = cancel_parent_visible(c);
   bool state = c->called || visible || (c->abandoned && c->parent == NULL);
   if (state == c->effective) return false;
