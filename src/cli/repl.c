@@ -143,7 +143,7 @@ void repl_run(Cli *cli, lua_State *L) {
   cli_push_module(L);
   lua_setglobal(L, "trio");
   for (;;) {
-    int status;
+    int status = LUA_OK;
     ReadResult result = read_statement(L, &status);
     if (result == READ_END) break;
     if (result == READ_INTERRUPTED) continue;
