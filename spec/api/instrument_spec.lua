@@ -280,6 +280,7 @@ describe("adding and removing", function()
       self.count = self.count + 1
       lowlevel.remove_instrument(self)
     end
+    testing.wait_all_tasks_blocked()
     lowlevel.add_instrument(r)
     lowlevel.add_instrument(other)
     steps(3)
@@ -295,6 +296,7 @@ describe("adding and removing", function()
       lowlevel.remove_instrument(self)
       lowlevel.add_instrument(late)
     end
+    testing.wait_all_tasks_blocked()
     lowlevel.add_instrument(first)
     steps(1)
     assert.equal(1, #late.record)

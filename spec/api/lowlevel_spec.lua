@@ -396,7 +396,7 @@ describe("a system task", function()
   H.trio_it("SYS-03 wrong arguments are named", function()
     local living = lowlevel.current_statistics().tasks_living
     local spawn = lowlevel.spawn_system_task
-    usage("spawn_system_task", function() spawn() end)
+    usage("spawn_system_task", function() lowlevel.spawn_system_task() end)
     usage("spawn_system_task", function() lowlevel.spawn_system_task(5) end)
     usage("spawn_system_task", function() lowlevel.spawn_system_task({}) end)
     usage("colour", function() spawn({colour = 1}, sleep) end)

@@ -39,6 +39,17 @@ static int call_clock(lua_State *L) {
   return 1;
 }
 
+void clock_push_time(lua_State *L, Runner *R) {
+  if (R->foreign_clock == NULL) {
+    lua_pushnumber(L, sched_now(&R->sched));
+    return;
+  }
+  lua_pushcfunction(L, call_clock);
+  lua_pushliteral(L, "current_time");
+  lua_pushnil(L);
+  lua_call(L, 2, 1);
+}
+
 static double ask(ForeignClock *clock, lua_State *L, const char *method,
                   double argument) {
   lua_pushcfunction(L, call_clock);

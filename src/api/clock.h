@@ -13,6 +13,9 @@ void clock_check(lua_State *L, int opts);
 void clock_use(lua_State *L, Runner *R);
 // Call its start hook; failure is a TrioInternalError. [-0, +0, v]
 void clock_start(lua_State *L, Runner *R);
+// Push the run's time; what a clock of the program raises is raised here.
+// [-0, +1, e]
+void clock_push_time(lua_State *L, Runner *R);
 // The run is over.
 void clock_end(Runner *R);
 

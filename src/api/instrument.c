@@ -80,6 +80,7 @@ static void report(lua_State *L, const char *event) {
 // Under a protected call: (event, task pointer or timeout or nil).
 static int dispatch(lua_State *L) {
   const char *event = event_names[lua_tointeger(L, 1)];
+  int arguments = lua_isnil(L, 2) ? 1 : 2;
   if (lua_islightuserdata(L, 2)) {
     task_push(L, lua_touserdata(L, 2));
     lua_replace(L, 2);
@@ -97,7 +98,8 @@ static int dispatch(lua_State *L) {
     if (lua_getfield(L, 5, event) != LUA_TNIL && find(L, 3, 6) != 0) {
       lua_pushvalue(L, 6);
       lua_pushvalue(L, 2);
-      if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+      lua_settop(L, lua_gettop(L) - 2 + arguments);
+      if (lua_pcall(L, arguments, 0, 0) != LUA_OK) {
         report(L, event);
         lua_Integer at = find(L, 3, 6);
         if (at != 0) remove_at(L, 3, at);
@@ -131,7 +133,6 @@ static void on_spawn(Runner *R, Task *t) { emit(R, TASK_SPAWNED, t, 0); }
 static void on_ready(Task *t) { emit(runner_of_task(t), TASK_SCHEDULED, t, 0); }
 
 static void on_step(Runner *R, Task *t, bool before) {
-  if (!before && t->state == TASK_DONE && t->slot == 0) return;
   emit(R, before ? BEFORE_TASK_STEP : AFTER_TASK_STEP, t, 0);
 }
 

@@ -23,7 +23,7 @@ static void drop_failed(Nursery *n) {
 // What came for the parent itself while it waited for the children.
 static void push_interrupt(lua_State *L, Nursery *n) {
   if (n->interrupt_code == WAKE_DEADLOCK) {
-    explain_push_deadlock(L, n->runner);
+    explain_push_deadlock(L);
   } else {
     error_push(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
   }

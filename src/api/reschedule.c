@@ -8,6 +8,7 @@
 #include "../bind/await.h"
 #include "../bind/class.h"
 #include "../bind/error.h"
+#include "../bind/explain.h"
 #include "../bind/spawn.h"
 #include "../core/cancel.h"
 #include "api.h"
@@ -38,6 +39,8 @@ static void push_interruption(lua_State *L, const Task *t, int code) {
     const CancelReason *r = t->cancel_reason;
     if (r == NULL) r = &cancel_reason_misnesting;
     error_push_cancelled(L, cancel_source_name(r->source), r->text, r->task);
+  } else if (code == WAKE_DEADLOCK) {
+    explain_push_deadlock(L);
   } else {
     error_push(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
   }

@@ -131,24 +131,43 @@ static void read_schedule(lua_State *L, Runner *R, int opts) {
   R->raise_deadlock = state->raise_deadlock;
   if (opts == 0) return;
   if (lua_getfield(L, opts, "seed") != LUA_TNIL) {
-    int is_integer;
-    lua_Integer seed = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || lua_type(L, -1) != LUA_TNUMBER) {
-      luaL_argerror(L, opts, "option 'seed' must be an integer");
-    }
     R->shuffling = true;
-    R->random = mixed((uint64_t)seed);
+    R->random = mixed((uint64_t)lua_tointeger(L, -1));
   }
-  lua_pop(L, 1);
   if (lua_getfield(L, opts, "on_deadlock") != LUA_TNIL) {
-    const char *what = lua_tostring(L, -1);
-    if (what != NULL && strcmp(what, "raise") == 0) {
-      R->raise_deadlock = true;
-    } else if (what != NULL && strcmp(what, "wait") == 0) {
-      R->raise_deadlock = false;
-    } else {
-      luaL_argerror(L, opts, "option 'on_deadlock' must be 'wait' or 'raise'");
-    }
+    R->raise_deadlock = strcmp(lua_tostring(L, -1), "raise") == 0;
+  }
+  lua_pop(L, 2);
+}
+
+static bool is_instruments(lua_State *L) {
+  if (!lua_istable(L, -1)) return false;
+  bool good = true;
+  lua_Integer count = luaL_len(L, -1);
+  for (lua_Integer i = 1; good && i <= count; i++) {
+    lua_geti(L, -1, i);
+    good = lua_istable(L, -1) || lua_isuserdata(L, -1);
+    lua_pop(L, 1);
+  }
+  return good;
+}
+
+static bool is_seed(lua_State *L) {
+  int is_integer;
+  lua_tointegerx(L, -1, &is_integer);
+  return is_integer && lua_type(L, -1) == LUA_TNUMBER;
+}
+
+static bool is_on_deadlock(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TSTRING) return false;
+  const char *what = lua_tostring(L, -1);
+  return strcmp(what, "raise") == 0 || strcmp(what, "wait") == 0;
+}
+
+static void check_option(lua_State *L, int opts, const char *name,
+                         bool (*is_good)(lua_State *L), const char *message) {
+  if (lua_getfield(L, opts, name) != LUA_TNIL && !is_good(L)) {
+    luaL_argerror(L, opts, message);
   }
   lua_pop(L, 1);
 }
@@ -156,14 +175,15 @@ static void read_schedule(lua_State *L, Runner *R, int opts) {
 // Values and errors of the options are checked before anything is set up.
 static void check_options(lua_State *L, int opts) {
   opts_check(L, opts, known_options);
-  opts_boolean(L, opts, "strict_exception_groups", true);
+  group_strict_option(L, opts, true);
   opts_boolean(L, opts, "restrict_keyboard_interrupt_to_checkpoints", false);
   if (lua_getfield(L, opts, "clock") != LUA_TNIL) clock_check(L, opts);
   lua_pop(L, 1);
-  if (lua_getfield(L, opts, "instruments") != LUA_TNIL && !lua_istable(L, -1)) {
-    luaL_argerror(L, opts, "option 'instruments' must be an array");
-  }
-  lua_pop(L, 1);
+  check_option(L, opts, "instruments", is_instruments,
+               "option 'instruments' must be an array of instruments");
+  check_option(L, opts, "seed", is_seed, "option 'seed' must be an integer");
+  check_option(L, opts, "on_deadlock", is_on_deadlock,
+               "option 'on_deadlock' must be 'wait' or 'raise'");
 }
 
 static void read_options(lua_State *L, Runner *R, int opts) {
@@ -178,16 +198,16 @@ static void read_options(lua_State *L, Runner *R, int opts) {
   if (lua_getfield(L, opts, "instruments") != LUA_TNIL) {
     lua_Integer count = luaL_len(L, -1);
     for (lua_Integer i = 1; i <= count; i++) {
-      lua_rawgeti(L, -1, i);
+      lua_geti(L, -1, i);
       instrument_add(L, R);
     }
   }
   lua_pop(L, 1);
 }
 
-static void wrap_internal(lua_State *L) {
+static void wrap_internal(lua_State *L, const char *message) {
   if (error_is(L, -1, ERROR_INTERNAL)) return;
-  error_push(L, ERROR_INTERNAL, "internal error: a system task crashed");
+  error_push(L, ERROR_INTERNAL, "%s", message);
   lua_insert(L, -2);
   lua_setfield(L, -2, "cause");
 }
@@ -258,11 +278,13 @@ static int take_outcome(lua_State *L) {
   bool ok = false;
   if (R->crashed) {
     runner_push_crash(R);
-    wrap_internal(L);
+    if (!error_is(L, -1, ERROR_DEADLOCK)) {
+      wrap_internal(L, "the scheduler failed");
+    }
   } else if (R->root->failed) {
     lua_xmove(R->root->co, L, 1);
     remember_failure(L, R->root);
-    wrap_internal(L);
+    wrap_internal(L, "a system task crashed");
   } else if (R->main->failed) {
     lua_xmove(R->main->co, L, 1);
     remember_failure(L, R->main);

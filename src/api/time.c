@@ -7,6 +7,7 @@
 #include "../bind/class.h"
 #include "../core/cancel.h"
 #include "api.h"
+#include "clock.h"
 #include "reschedule.h"
 
 static void on_time(Timer *timer) {
@@ -94,7 +95,7 @@ static int l_sleep_forever(lua_State *L) {
 
 // trio.current_time() -> seconds on the run's clock. Raises outside of a run.
 static int l_current_time(lua_State *L) {
-  lua_pushnumber(L, sched_now(&runner_require(L)->sched));
+  clock_push_time(L, runner_require(L));
   return 1;
 }
 

@@ -69,9 +69,9 @@ static void wake(TokenQueue *q) {
   task_wake(t, WAKE_OK);
 }
 
-// On the run's own thread, after a poll.
-static void look_at_foreign(Runner *R) {
-  if (R->token->foreign > 0) wake(R->token);
+// Between batches, on the run's own thread.
+static void look_at_queue(Runner *R) {
+  if (token_size(R) > 0) wake(R->token);
 }
 
 void token_begin(lua_State *L, Runner *R) {
@@ -94,7 +94,7 @@ void token_begin(lua_State *L, Runner *R) {
   }
   atomic_fetch_add(&q->references, 1);
   R->token = q;
-  R->on_wakeup = look_at_foreign;
+  R->on_wakeup = look_at_queue;
 }
 
 void token_end(Runner *R) {
@@ -162,7 +162,6 @@ static int l_run_sync_soon(lua_State *L) {
   lua_pushvalue(L, function);
   lua_rawseti(L, function + 1, q->first_call[kind] + q->calls[kind]);
   q->calls[kind]++;
-  wake(q);
   Runner *R = q->runner;
   if (R->sched.on_change != NULL) R->sched.on_change(&R->sched);
   return 0;

@@ -14,7 +14,6 @@ typedef struct Var {
 typedef struct VarToken {
   ClassHead head;
   bool used;
-  bool had_value;
 } VarToken;
 
 enum { VAR_NAME = 1, VAR_DEFAULT, VAR_VALUES = 2 };
@@ -28,21 +27,15 @@ static Var *self(lua_State *L) {
   return v != NULL ? v : class_check(L, 1, &context_var_class);
 }
 
-// Push the run's table of values; raises outside of a run.
+// Push the run's table of values, which ends with the run; raises outside of
+// one.
 static void push_run_values(lua_State *L) {
-  Runner *R = runner_require(L);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &run_values_key) == LUA_TTABLE) {
-    lua_getfield(L, -1, "serial");
-    bool current = (uint64_t)lua_tointeger(L, -1) == R->serial;
-    lua_pop(L, 1);
-    if (current) return;
-  }
+  runner_require(L);
+  spawn_push_anchored(L, &run_values_key);
+  if (lua_istable(L, -1)) return;
   lua_pop(L, 1);
   lua_newtable(L);
-  lua_pushinteger(L, (lua_Integer)R->serial);
-  lua_setfield(L, -2, "serial");
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &run_values_key);
+  spawn_anchor(L, &run_values_key, -1);
 }
 
 // Push the context of the current task, or of code outside of tasks; nil if it
@@ -128,9 +121,7 @@ static int l_set(lua_State *L) {
   luaL_checkany(L, 2);
   lua_settop(L, 2);
   push_stored(L);
-  VarToken *token =
-      class_new(L, &var_token_class, sizeof(VarToken), TOKEN_VALUES);
-  token->had_value = !lua_isnil(L, 3);
+  class_new(L, &var_token_class, sizeof(VarToken), TOKEN_VALUES);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 4, TOKEN_VAR);
   lua_pushvalue(L, 3);
@@ -195,6 +186,18 @@ static int l_context_var(lua_State *L) {
 // trio.lowlevel.RunVar(name [, default]): a variable of the run.
 static int l_run_var(lua_State *L) { return new_var(L, &run_var_class); }
 
+static int get_previous_value(lua_State *L) {
+  class_check(L, 1, &var_token_class);
+  lua_getiuservalue(L, 1, TOKEN_PREVIOUS);
+  return push_value(L);
+}
+
+static int get_redeemed(lua_State *L) {
+  const VarToken *token = class_check(L, 1, &var_token_class);
+  lua_pushboolean(L, token->used);
+  return 1;
+}
+
 static const luaL_Reg var_methods[] = {
     {"get", l_get}, {"set", l_set}, {"reset", l_reset}, {NULL, NULL}};
 static const luaL_Reg var_meta[] = {{"__tostring", var_tostring}, {NULL, NULL}};
@@ -202,7 +205,12 @@ static const Class context_var_class = {"trio.ContextVar", var_methods, NULL,
                                         var_meta};
 static const Class run_var_class = {"trio.lowlevel.RunVar", var_methods, NULL,
                                     var_meta};
-static const Class var_token_class = {"trio.VarToken", NULL, NULL, NULL};
+static const ClassField var_token_fields[] = {
+    {"previous_value", get_previous_value, NULL},
+    {"redeemed", get_redeemed, NULL},
+    {NULL, NULL, NULL}};
+static const Class var_token_class = {"trio.VarToken", NULL, var_token_fields,
+                                      NULL};
 
 void variables_open(lua_State *L) {
   class_register(L, &context_var_class);

@@ -39,7 +39,6 @@ int await_hop(lua_State *L, Task *t, lua_KContext context, lua_KFunction k) {
 }
 
 static int return_top(lua_State *L, int status, lua_KContext context) {
-  UNUSED(L);
   UNUSED(status);
   return (int)context;
 }
@@ -67,7 +66,7 @@ int await_raise(lua_State *L, Task *t, int code) {
       runner_of_task(t)->interrupted = false;
       return error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
     case WAKE_DEADLOCK:
-      explain_push_deadlock(L, runner_of_task(t));
+      explain_push_deadlock(L);
       return lua_error(L);
     case WAKE_BROKEN:
       return error_raise(L, ERROR_BROKEN_RESOURCE,

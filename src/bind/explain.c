@@ -10,6 +10,8 @@
 #include "spawn.h"
 
 // Library functions through which Lua can suspend: never the one in the way.
+static const char deadlock_key = 0;
+
 static bool lets_through(const char *name) {
   static const char *const known[] = {"pcall", "xpcall", "dofile", "error",
                                       NULL};
@@ -74,6 +76,16 @@ int explain_no_wait(lua_State *L, const char *name) {
 }
 
 // "file:line" of the innermost Lua function of a suspended coroutine.
+int explain_outside(lua_State *L, const char *what) {
+  lua_Debug ar;
+  const char *name = NULL;
+  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "nf", &ar)) {
+    name = naming_push_global(L, -1) ? lua_tostring(L, -1) : ar.name;
+  }
+  return luaL_error(L, "%s must be called from inside %s",
+                    name == NULL ? "this function" : name, what);
+}
+
 static void push_place(lua_State *L, lua_State *co) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
@@ -106,7 +118,9 @@ void explain_push_wait(lua_State *L, Task *t) {
   }
 }
 
-void explain_push_deadlock(lua_State *L, Runner *R) {
+// Under a protected call: (runner) -> the error.
+static int make_deadlock(lua_State *L) {
+  const Runner *R = lua_touserdata(L, 1);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   luaL_addstring(&b,
@@ -124,7 +138,20 @@ void explain_push_deadlock(lua_State *L, Runner *R) {
   }
   luaL_pushresult(&b);
   error_push(L, ERROR_DEADLOCK, "%s", lua_tostring(L, -1));
-  lua_remove(L, -2);
+  return 1;
+}
+
+void explain_note_deadlock(Runner *R) {
+  lua_State *L = R->L;
+  lua_pushcfunction(L, make_deadlock);
+  lua_pushlightuserdata(L, R);
+  lua_pcall(L, 1, 1, 0);
+  spawn_anchor(L, &deadlock_key, -1);
+  lua_pop(L, 1);
+}
+
+void explain_push_deadlock(lua_State *L) {
+  spawn_push_anchored(L, &deadlock_key);
 }
 
 static int error_text(lua_State *L) {

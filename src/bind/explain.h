@@ -6,12 +6,17 @@
 
 #include "runner.h"
 
+// Raise that the running C function must be called from inside `what`. [v]
+int explain_outside(lua_State *L, const char *what);
+
 // Raise why `name` can't wait here: outside of a task, in a coroutine that
 // nobody made known, or below a C function that can't suspend. [v]
 int explain_no_wait(lua_State *L, const char *name);
 
-// Push a DeadlockError that names every blocked task. [-0, +1, m]
-void explain_push_deadlock(lua_State *L, Runner *R);
+// Make the DeadlockError that names every blocked task, while they are still
+// blocked; and push it, for main. [-0, +0, -] on R->L, [-0, +1, -]
+void explain_note_deadlock(Runner *R);
+void explain_push_deadlock(lua_State *L);
 
 // Push text for any error value; its own __tostring may fail. [-0, +1, m]
 void explain_push_error(lua_State *L, int idx);

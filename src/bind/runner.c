@@ -7,6 +7,7 @@
 #include "../base/mem.h"
 #include "../core/cancel.h"
 #include "../core/lot.h"
+#include "explain.h"
 #include "interrupt.h"
 #include "pcall.h"
 #include "spawn.h"
@@ -57,7 +58,7 @@ Runner *runner_maybe(lua_State *L) {
 
 Runner *runner_require(lua_State *L) {
   Runner *R = runner_maybe(L);
-  if (R == NULL) luaL_error(L, "must be called from inside trio.run");
+  if (R == NULL) explain_outside(L, "trio.run");
   return R;
 }
 
@@ -83,7 +84,7 @@ bool swallow_allowed(lua_State *L) {
 
 Task *task_require(lua_State *L) {
   Task *t = task_maybe(L);
-  if (t == NULL) luaL_error(L, "must be called from inside a task");
+  if (t == NULL) explain_outside(L, "a task; start one with trio.run");
   return t;
 }
 
@@ -161,7 +162,6 @@ static void task_exited(Runner *R, Task *t) {
   if (t->on_exit != NULL) t->on_exit(t);
   cancel_reason_set(&t->failure, NULL);
   if (R->on_exit != NULL) R->on_exit(R, t);
-  if (!t->pinned) spawn_release(t);
 }
 
 // A task yielded although it does not wait: a raw coroutine.yield. The error
@@ -209,6 +209,7 @@ static void step(Runner *R, Task *t) {
   if (R->on_step != NULL) R->on_step(R, t, false);
   R->sched.current = NULL;
 }
+  if (t->state == TASK_DONE && !t->pinned) spawn_release(t);
 
 // xorshift64*: the schedule's own generator, so that a seed decides it alone.
 static uint64_t next_random(Runner *R) {
@@ -265,13 +266,17 @@ static void autojump(Runner *R) {
   if (jump > 0 && jump != INFINITY) mock_clock_jump(R->mock, jump);
 }
 
-// Every task is blocked; if nothing can wake one any more, say so in main.
+// Every task is blocked; if nothing can wake one any more, say so in main. The
+// run ends at once where main can't be told: it is over, or its wait does not
+// let go.
 static void check_deadlock(Runner *R) {
-  if (!R->raise_deadlock || R->deadlock_reported) return;
-  if (R->main == NULL || R->main_done) return;
-  if (poll_has_sources(R->state->poll)) return;
-  R->deadlock_reported = true;
-  task_abort(R->main, WAKE_DEADLOCK);
+  if (!R->raise_deadlock || poll_has_sources(R->state->poll)) return;
+  explain_note_deadlock(R);
+  if (R->main != NULL && !R->main_done) task_abort(R->main, WAKE_DEADLOCK);
+  if (R->on_wakeup != NULL) R->on_wakeup(R);
+  if (R->sched.ready_count > 0 || R->crashed) return;
+  explain_push_deadlock(R->L);
+  runner_crash(R);
 }
 
 // While tasks are ready, is it too early for another look at libuv?
@@ -289,6 +294,7 @@ static void look_outside(Runner *R, bool block) {
   Sched *s = &R->sched;
   bool busy = s->ready_count > 0;
   if (busy && may_skip_poll(R)) return;
+  if (R->on_wakeup != NULL) R->on_wakeup(R);
   double timeout = 0;
   if (!busy) {
     double deadline = sched_next_deadline(s);
@@ -296,7 +302,7 @@ static void look_outside(Runner *R, bool block) {
                                    : s->clock->sleep_time(s->clock, deadline);
     if (timeout == INFINITY && list_is_empty(&s->idlers)) {
       check_deadlock(R);
-      if (s->ready_count > 0) timeout = 0;
+      if (s->ready_count > 0 || R->crashed) timeout = 0;
     }
     if (!(timeout > 0)) timeout = 0;
   }

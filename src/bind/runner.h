@@ -52,7 +52,6 @@ struct Runner {
   int room;       // how many tasks `shuffle` can hold
   bool strict_groups;
   bool raise_deadlock;
-  bool deadlock_reported;
   bool interrupted;         // Ctrl+C waits to be raised in the main task
   bool restrict_interrupt;  // ... and only at checkpoints
   bool shuffling;
@@ -68,7 +67,7 @@ struct Runner {
   struct TokenQueue *token;         // api/token.c
   struct Instruments *instruments;  // api/instrument.c, NULL without
   struct Interrupt *interrupt;      // bind/interrupt.c
-  // Something was queued from another thread (api/token.c).
+  // Wakes the token task if calls are queued (api/token.c).
   void (*on_wakeup)(Runner *R);
   Clock *foreign_clock;  // wrapper of a clock written in Lua, owned
   // Forget the nurseries that an ended task left open (api/nursery.c).

@@ -61,12 +61,21 @@ static bool can_reuse(const Runner *R, const Task *t) {
 void spawn_release(Task *t) {
   Runner *R = runner_of_task(t);
   if (can_reuse(R, t)) {
+  lua_State *L = R->L;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
     list_push_front(&R->pool, &t->run_link);
+    // The name is often the function itself: keep nothing of it alive.
+    lua_rawgeti(L, -1, t->slot);
+    lua_pushnil(L);
+    lua_setiuservalue(L, -2, TASK_NAME);
+    if (t->has_context) {
+      lua_pushnil(L);
+      lua_setiuservalue(L, -2, TASK_CONTEXT);
+    }
+    lua_pop(L, 2);
     R->pooled++;
     return;
   }
-  lua_State *L = R->L;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
   lua_pushinteger(L, R->free_slot);
   lua_rawseti(L, -2, t->slot);
   lua_pop(L, 1);
@@ -227,16 +236,11 @@ static Task *take_pooled(lua_State *L, Runner *R) {
   R->pooled--;
   lua_State *co = t->co;
   int slot = t->slot;
-  bool had_context = t->has_context;
   memset(t, 0, sizeof(Task));
   task_init(t, &R->sched);
   t->slot = slot;
   t->co = co;
   spawn_push_object(L, t);
-  if (had_context) {
-    lua_pushnil(L);
-    lua_setiuservalue(L, -2, TASK_CONTEXT);
-  }
   return t;
 }
 
