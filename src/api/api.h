@@ -13,12 +13,19 @@ void time_open(lua_State *L);
 void run_open(lua_State *L);
 void task_open(lua_State *L);
 void variables_open(lua_State *L);
+void event_open(lua_State *L);
+void lock_open(lua_State *L);
+void semaphore_open(lua_State *L);
+void condition_open(lua_State *L);
+void limiter_open(lua_State *L);
+void channel_open(lua_State *L);
 
 // These add to the sub-tables trio.lowlevel and trio.testing, found on top.
 void lowlevel_open(lua_State *L);
 void reschedule_open(lua_State *L);
 void parking_open(lua_State *L);
 void token_open(lua_State *L);
+void tree_open(lua_State *L);
 void instrument_open(lua_State *L);
 void testing_open(lua_State *L);
 void clock_open(lua_State *L);

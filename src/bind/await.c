@@ -8,8 +8,34 @@
 #include "../core/cancel.h"
 #include "error.h"
 #include "explain.h"
+#include "spawn.h"
 
-static Task *current(void) { return runner_running->sched.current; }
+// Somebody resumed the coroutine L by hand while it waits for trio. Its frame
+// is lost with the error that follows, so the wait must be undone first; the
+// task finds the coroutine dead when its turn comes.
+static int resumed_by_hand(lua_State *L) {
+  Runner *R = runner_maybe(L);
+  for (int slot = 1; R != NULL && slot <= R->slots; slot++) {
+    Task *t = spawn_at(L, slot);
+    if (t == NULL || t->waiting != L || t->state != TASK_PARKED) continue;
+    if (t->abort(t, t->self, WAKE_DISCARDED) == ABORT_DONE) {
+      task_wake(t, WAKE_DISCARDED);
+    }
+  }
+  return luaL_error(L,
+                    "a coroutine that waits for trio was resumed by somebody "
+                    "else");
+}
+
+// The task whose wait in L is over.
+static Task *current(lua_State *L) {
+  Runner *R = runner_running;
+  Task *t = R == NULL ? NULL : R->sched.current;
+  if (t == NULL || t->waiting != L || t->state != TASK_RUNNING) {
+    resumed_by_hand(L);
+  }
+  return t;
+}
 
 bool await_is_interrupted(const Task *t) {
   if (t->cancel->effective) return true;
@@ -40,6 +66,7 @@ int await_hop(lua_State *L, Task *t, lua_KContext context, lua_KFunction k) {
 
 static int return_top(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
+  current(L);
   return (int)context;
 }
 
@@ -98,7 +125,8 @@ static AbortResult nothing_to_undo(Task *t, void *self, int code) {
 static int woken(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   const Op *op = (const Op *)context;
-  Task *t = current();
+  Task *t = current(L);
+  if (op->then != NULL && t->wake_code >= 0) return op->then(L, t, t->self);
   if (op->finish != NULL) return op->finish(L, t, t->self, t->wake_code);
   if (t->wake_code < 0) return await_raise(L, t, t->wake_code);
   return t->values;
@@ -121,18 +149,25 @@ static int park(lua_State *L, Task *t, const Op *op, void *self) {
   return suspend(L, t, (lua_KContext)op, woken);
 }
 
+static int go_then(lua_State *L, int status, lua_KContext context) {
+  UNUSED(status);
+  Task *t = current(L);
+  return ((const Op *)context)->then(L, t, t->self);
+}
+
 static int try_op(lua_State *L, Task *t, const Op *op, void *self) {
-  if (op->attempt != NULL) {
-    int results = op->attempt(L, t, self);
-    if (results != WOULD_BLOCK) return await_turn(L, t, results);
-  }
-  return park(L, t, op, self);
+  int results = WOULD_BLOCK;
+  if (op->attempt != NULL) results = op->attempt(L, t, self);
+  if (results == WOULD_BLOCK) return park(L, t, op, self);
+  if (op->then == NULL) return await_turn(L, t, results);
+  t->self = self;
+  return await_turn_then(L, t, (lua_KContext)op, go_then);
 }
 
 static int raise_woken(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   UNUSED(context);
-  Task *t = current();
+  Task *t = current(L);
   return t->wake_code < 0 ? await_raise(L, t, t->wake_code) : 0;
 }
 
@@ -147,7 +182,7 @@ static int deliver_now(lua_State *L, Task *t, const char *name) {
 static int retry_op(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   const Op *op = (const Op *)context;
-  Task *t = current();
+  Task *t = current(L);
   void *self = t->self;
   if (await_is_interrupted(t)) return deliver_now(L, t, op->name);
   return try_op(L, t, op, self);
@@ -165,7 +200,7 @@ int await(lua_State *L, const Op *op, void *self) {
 
 static int after_turn(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
-  Task *t = current();
+  Task *t = current(L);
   if (await_is_interrupted(t)) return deliver_now(L, t, (const char *)context);
   return 0;
 }

@@ -30,6 +30,9 @@ typedef struct Op {
   // In the woken task: turn the code into results or an error. NULL: an error
   // if negative, else the values that the waker moved here.
   int (*finish)(lua_State *L, Task *t, void *self, int code);
+  // Where the operation has succeeded, at once or after a wait, go on here
+  // with the frame as it was (then `finish` sees only failures). May be NULL.
+  int (*then)(lua_State *L, Task *t, void *self);
 } Op;
 
 // [-0, +n, y] Always used as `return await(...)`.

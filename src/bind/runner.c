@@ -10,6 +10,7 @@
 #include "explain.h"
 #include "interrupt.h"
 #include "pcall.h"
+#include "peek.h"
 #include "spawn.h"
 
 // Passes with ready tasks between two looks at libuv; each costs a system call.
@@ -114,7 +115,8 @@ static void discard_tasks(Runner *R) {
     if (t->state == TASK_PARKED) t->abort(t, t->self, WAKE_DISCARDED);
     Link *link;
     while ((link = list_first(&t->breaks)) != NULL) {
-      CONTAINER_OF(link, LotBreaker, task_link)->broke = true;
+      LotBreaker *breaker = CONTAINER_OF(link, LotBreaker, task_link);
+      breaker->broke = breaker->lot->broken = true;
       list_remove(link);
     }
     t->state = TASK_DONE;
@@ -152,7 +154,7 @@ static void task_exited(Runner *R, Task *t) {
   t->state = TASK_DONE;
   R->live--;
   if (!list_is_empty(&t->nurseries)) R->abandon(t);
-  lot_task_ends(t);
+  t->remembered = lot_task_ends(t);
   cancel_attach(t, NULL);
   cancel_reason_set(&t->cancel_reason, NULL);
   cancel_reason_set(&t->swallow_reason, NULL);
@@ -207,9 +209,9 @@ static void step(Runner *R, Task *t) {
     task_exited(R, t);
   }
   if (R->on_step != NULL) R->on_step(R, t, false);
+  if (t->state == TASK_DONE && !t->pinned) spawn_release(t);
   R->sched.current = NULL;
 }
-  if (t->state == TASK_DONE && !t->pinned) spawn_release(t);
 
 // xorshift64*: the schedule's own generator, so that a seed decides it alone.
 static uint64_t next_random(Runner *R) {
@@ -292,9 +294,9 @@ static bool may_skip_poll(Runner *R) {
 
 static void look_outside(Runner *R, bool block) {
   Sched *s = &R->sched;
+  if (R->on_wakeup != NULL) R->on_wakeup(R);
   bool busy = s->ready_count > 0;
   if (busy && may_skip_poll(R)) return;
-  if (R->on_wakeup != NULL) R->on_wakeup(R);
   double timeout = 0;
   if (!busy) {
     double deadline = sched_next_deadline(s);
@@ -338,6 +340,7 @@ bool runner_tick(Runner *R, bool block) {
   runner_running = R;
   look_outside(R, block);
   interrupt_check(R);
+  peek_check(R);
   if (!R->crashed) run_batch(R);
   runner_running = outer;
   return R->live > 0 && !R->crashed;

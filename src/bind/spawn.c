@@ -59,11 +59,11 @@ static bool can_reuse(const Runner *R, const Task *t) {
 }
 
 void spawn_release(Task *t) {
+  if (t->remembered) return;
   Runner *R = runner_of_task(t);
-  if (can_reuse(R, t)) {
   lua_State *L = R->L;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-    list_push_front(&R->pool, &t->run_link);
+  if (can_reuse(R, t)) {
     // The name is often the function itself: keep nothing of it alive.
     lua_rawgeti(L, -1, t->slot);
     lua_pushnil(L);
@@ -73,6 +73,7 @@ void spawn_release(Task *t) {
       lua_setiuservalue(L, -2, TASK_CONTEXT);
     }
     lua_pop(L, 2);
+    list_push_front(&R->pool, &t->run_link);
     R->pooled++;
     return;
   }
@@ -96,6 +97,17 @@ void task_push(lua_State *L, Task *t) {
   }
   t->exposed = true;
   spawn_push_object(L, t);
+  if (lua_getiuservalue(L, -1, TASK_PARENT) == LUA_TNIL) {
+    task_note_parent(L, t);
+  }
+  lua_pop(L, 1);
+}
+
+void task_note_parent(lua_State *L, Task *t) {
+  spawn_push_object(L, t);
+  spawn_push_anchored(L, t->parent);
+  lua_setiuservalue(L, -2, TASK_PARENT);
+  lua_pop(L, 1);
 }
 
 void spawn_anchor(lua_State *L, const void *key, int idx) {
@@ -153,7 +165,7 @@ static bool push_corruption(lua_State *L, Task *t) {
 // is still allowed. The error stands on top.
 static void explain_failure(lua_State *L, Task *t) {
   if (t->base == NULL || t->base->called) return;
-  explain_push_error(L, -1);
+  explain_push_brief(L, -1);
   lua_pushfstring(L, "child task raised %s", lua_tostring(L, -1));
   task_push_repr(L, t);
   t->failure = cancel_reason_new(CANCEL_NURSERY, lua_tostring(L, -2),

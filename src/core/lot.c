@@ -62,13 +62,15 @@ void lot_remove_breaker(LotBreaker *breaker) {
   breaker->lot = NULL;
 }
 
-void lot_task_ends(struct Task *t) {
+bool lot_task_ends(struct Task *t) {
+  bool broke = !list_is_empty(&t->breaks);
   Link *link;
   while ((link = list_shift(&t->breaks)) != NULL) {
     LotBreaker *breaker = CONTAINER_OF(link, LotBreaker, task_link);
     breaker->broke = true;
     lot_break(breaker->lot);
   }
+  return broke;
 }
 
 void lot_deinit(Lot *lot) {

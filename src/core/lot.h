@@ -45,8 +45,8 @@ void lot_break(Lot *lot);
 
 void lot_add_breaker(Lot *lot, LotBreaker *breaker, struct Task *t);
 void lot_remove_breaker(LotBreaker *breaker);
-// Break every lot that the ending task was registered for.
-void lot_task_ends(struct Task *t);
+// Break every lot that the ending task was registered for; was there one?
+bool lot_task_ends(struct Task *t);
 // The lot's memory goes: forget its registrations. Nobody may be parked in it.
 void lot_deinit(Lot *lot);
 

@@ -73,6 +73,7 @@ struct Task {
   bool has_context;     // it has context variables
   bool context_shared;  // and their table belongs to other tasks too
   bool has_sleep_data;  // custom_sleep_data is set
+  bool remembered;      // a lock names it as the owner that broke it
   bool has_failure;     // an error of it was recorded (bind/with.c)
   bool rethrowing;      // an error on its way out is raised once more
 
