@@ -154,7 +154,7 @@ static int after_turn(lua_State *L, int status, lua_KContext context) {
 static void note_body_failure(lua_State *L, Nursery *n) {
   n->body_failed = 1 + n->failed_count;
   if (n->status->called) return;
-  explain_push_error(L, -1);
+  explain_push_brief(L, -1);
   lua_pushfstring(L, "the nursery's body raised %s", lua_tostring(L, -1));
   CancelReason *r = scope_reason(L, CANCEL_NURSERY, lua_tostring(L, -1));
   cancel_request(n->status, r);

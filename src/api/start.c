@@ -20,7 +20,7 @@ enum { STATUS_OLD = 1, STATUS_VALUES, STATUS_COUNT = 2 };
 
 static const Class status_class, ignored_class;
 
-static void move_children(Nursery *from, Nursery *to) {
+static void move_children(lua_State *L, Nursery *from, Nursery *to) {
   Link *link;
   while ((link = list_first(&from->children)) != NULL) {
     Task *t = CONTAINER_OF(link, Task, child_link);
@@ -29,6 +29,7 @@ static void move_children(Nursery *from, Nursery *to) {
     t->parent = to;
     t->base = to->status;
     t->eventual_parent = NULL;
+    if (t->exposed) task_note_parent(L, t);
     from->child_count--;
     to->child_count++;
   }
@@ -77,7 +78,7 @@ static int l_started(lua_State *L) {
   Runner *R = runner_maybe(L);
   if (R != old->runner || R->serial != old->serial || old->closed) return 0;
   if (old->status->effective) return 0;
-  move_children(old, old->target);
+  move_children(L, old, old->target);
   move_statuses(old, old->target);
   nursery_check_closed(old);
   return 0;

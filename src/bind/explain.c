@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "error.h"
+#include "group.h"
 #include "naming.h"
 #include "spawn.h"
 
-// Library functions through which Lua can suspend: never the one in the way.
 static const char deadlock_key = 0;
 
+// Library functions through which Lua can suspend: never the one in the way.
 static bool lets_through(const char *name) {
   static const char *const known[] = {"pcall", "xpcall", "dofile", "error",
                                       NULL};
@@ -75,7 +76,6 @@ int explain_no_wait(lua_State *L, const char *name) {
                     lua_tostring(L, -1));
 }
 
-// "file:line" of the innermost Lua function of a suspended coroutine.
 int explain_outside(lua_State *L, const char *what) {
   lua_Debug ar;
   const char *name = NULL;
@@ -86,6 +86,7 @@ int explain_outside(lua_State *L, const char *what) {
                     name == NULL ? "this function" : name, what);
 }
 
+// "file:line" of the innermost Lua function of a suspended coroutine.
 static void push_place(lua_State *L, lua_State *co) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
@@ -166,4 +167,12 @@ void explain_push_error(lua_State *L, int idx) {
   if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1)) return;
   lua_pop(L, 1);
   lua_pushliteral(L, "(unprintable error)");
+}
+
+void explain_push_brief(lua_State *L, int idx) {
+  if (group_is(L, idx)) {
+    group_push_title(L, idx);
+  } else {
+    explain_push_error(L, idx);
+  }
 }

@@ -21,6 +21,10 @@ void explain_push_deadlock(lua_State *L);
 // Push text for any error value; its own __tostring may fail. [-0, +1, m]
 void explain_push_error(lua_State *L, int idx);
 
+// The same for a reason: of a group its title only. Groups in one another
+// would make it long for each. [-0, +1, m]
+void explain_push_brief(lua_State *L, int idx);
+
 // Push one line for a task: what it waits in, and where. [-0, +1, m]
 void explain_push_wait(lua_State *L, Task *t);
 

@@ -2,8 +2,8 @@
 // spawn.h: making tasks, their Lua objects, their end.
 //
 // A task's Lua object holds the Task itself and, as user values, its
-// coroutine, what names it, its context variables and its last failure. A live
-// task is anchored in a table by its slot number.
+// coroutine, what names it, its context variables, its last failure and its
+// nursery. A live task is anchored in a table by its slot number.
 #ifndef TRIO_BIND_SPAWN_H
 #define TRIO_BIND_SPAWN_H
 
@@ -17,7 +17,8 @@ enum {
   TASK_NAME,
   TASK_CONTEXT,
   TASK_EXTRA,
-  TASK_VALUES = 4
+  TASK_PARENT,  // its nursery, once the program has the task in its hands
+  TASK_VALUES = 5
 };
 
 typedef struct TaskObject {
@@ -43,6 +44,9 @@ void spawn_push_object(lua_State *L, Task *t);
 // Push the task's Lua object for the program, nil for NULL. Only for tasks that
 // are anchored (not released). [-0, +1, -]
 void task_push(lua_State *L, Task *t);
+
+// The task has moved to another nursery, anchored under t->parent.
+void task_note_parent(lua_State *L, Task *t);
 
 // The live task anchored in that slot, or NULL. [-0, +0, -]
 Task *spawn_at(lua_State *L, int slot);
