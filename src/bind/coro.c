@@ -75,13 +75,13 @@ static int go(lua_State *L, lua_State *co, int count, Finish finish) {
     set_waiting(L, co, true);
     return lua_yieldk(L, 0, (lua_KContext)finish, resume_again);
   }
+  if (t != NULL) t->top = L;
   if (status == LUA_YIELD &&
       (finish == finish_close || finish == finish_failed_wrap)) {
     lua_pop(co, results);
     coro_refuse_yield(co);
     return go(L, co, 0, finish);
   }
-  if (t != NULL) t->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
     return finish(L, co, -1);

@@ -13,7 +13,8 @@
 
 #include "../base/debug.h"
 
-// The registry key of the table in use: metamethod, value, metamethod, ...
+// The registry key of the table in use: metamethod, value, metamethod, ... Its
+// address is also the error that stops a call.
 static const char collected_key = 0;
 
 // Push argument n of the function that is being called, nil if it takes less.
@@ -49,7 +50,7 @@ static void collect(lua_State *co, lua_Debug *ar) {
   }
   lua_rawseti(co, -3, count + 2);
   lua_rawseti(co, -2, count + 1);
-  lua_pushnil(co);
+  lua_pushlightuserdata(co, (void *)&collected_key);
   lua_error(co);
 }
 
@@ -80,15 +81,38 @@ static int go_on(lua_State *co, int status, lua_KContext context) {
 
 static int run_collected(lua_State *co) { return go_on(co, LUA_OK, 1); }
 
-// [-0, +0, -]; the table of what was collected stands on top of L.
+// Lua could not even call a metamethod: raise that in its turn.
+static int raise_value(lua_State *co) {
+  lua_settop(co, 1);
+  return lua_error(co);
+}
+
+// The error on top of co came out of the unwinding. Unless it is one that was
+// there before, or the one that stopped a call, add it to the calls.
+static void keep_error(lua_State *L, lua_State *co, int calls, int before) {
+  lua_xmove(co, L, 1);
+  if (lua_touserdata(L, -1) != &collected_key &&
+      !lua_rawequal(L, -1, before)) {
+    lua_Integer count = (lua_Integer)lua_rawlen(L, calls);
+    lua_pushcfunction(L, raise_value);
+    lua_rawseti(L, calls, count + 1);
+    lua_rawseti(L, calls, count + 2);
+  } else {
+    lua_pop(L, 1);
+  }
+}
+
+// Collect the calls in the table on top of L; the error that there was before,
+// or nil, stands below it.
 static void unwind(lua_State *L, lua_State *co) {
+  int calls = lua_gettop(L);
   lua_Hook hook = lua_gethook(co);
   int mask = lua_gethookmask(co);
   int count = lua_gethookcount(co);
-  lua_pushvalue(L, -1);
+  lua_pushvalue(L, calls);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &collected_key);
   lua_sethook(co, collect, LUA_MASKCALL, 0);
-  lua_resetthread(co);
+  if (lua_resetthread(co) != LUA_OK) keep_error(L, co, calls, calls - 1);
   lua_sethook(co, hook, mask, count);
   lua_settop(co, 0);
   lua_pushnil(L);
