@@ -221,17 +221,37 @@ for name, protect in pairs(installed) do
       end)
 
     H.trio_it("CANCEL-76 counts anew in every scope that is left", function()
-      for _ = 1, 5 do
-        local scope = trio.CancelScope()
-        scope:run(function()
-          scope:cancel()
-          for _ = 1, 6 do
-            local ok = protect(checkpoint)
-            assert.is_false(ok)
-          end
-        end)
-        check(scope, true, false)
+      for _, expire in ipairs({
+        function(scope) scope:cancel() end,
+        function(scope) scope.deadline = -math.huge end,
+      }) do
+        for _ = 1, 5 do
+          local scope = trio.CancelScope()
+          scope:run(function()
+            expire(scope)
+            for _ = 1, 6 do
+              local ok = protect(checkpoint)
+              assert.is_false(ok)
+            end
+          end)
+          check(scope, true, false)
+        end
       end
+    end)
+
+    H.trio_it("CANCEL-76 does not count anew in scopes inside", function()
+      local rounds = 0
+      local outer = trio.CancelScope()
+      outer:run(function()
+        outer:cancel()
+        while true do
+          trio.CancelScope():run(function() protect(checkpoint) end)
+          trio.move_on_after(0, function() protect(checkpoint) end)
+          rounds = rounds + 1
+        end
+      end)
+      check(outer, true, true)
+      assert.equal(5, rounds)
     end)
 
     H.trio_it("CANCEL-76 counts for each task by itself", function()

@@ -91,8 +91,7 @@ static int raise_value(lua_State *co) {
 // there before, or the one that stopped a call, add it to the calls.
 static void keep_error(lua_State *L, lua_State *co, int calls, int before) {
   lua_xmove(co, L, 1);
-  if (lua_touserdata(L, -1) != &collected_key &&
-      !lua_rawequal(L, -1, before)) {
+  if (lua_touserdata(L, -1) != &collected_key && !lua_rawequal(L, -1, before)) {
     lua_Integer count = (lua_Integer)lua_rawlen(L, calls);
     lua_pushcfunction(L, raise_value);
     lua_rawseti(L, calls, count + 1);

@@ -71,13 +71,15 @@ Task *task_maybe(lua_State *L) {
   return R->sched.current;
 }
 
-// Ten times may a task keep a Cancelled of one cancellation for itself.
+// Ten times may a task keep a Cancelled for itself before it leaves the scope
+// from which the cancellation comes.
 bool swallow_allowed(lua_State *L) {
   enum { LIMIT = 10 };
   Task *t = task_maybe(L);
   if (t == NULL || t->cancel == NULL || !t->cancel->effective) return true;
-  if (t->swallow_reason != t->cancel->reason) {
-    cancel_reason_set(&t->swallow_reason, t->cancel->reason);
+  uint64_t origin = cancel_origin(t->cancel)->serial;
+  if (t->swallowed_in != origin) {
+    t->swallowed_in = origin;
     t->swallowed = 0;
   }
   return ++t->swallowed <= LIMIT;
@@ -121,7 +123,6 @@ static void discard_tasks(Runner *R) {
     }
     t->state = TASK_DONE;
     cancel_reason_set(&t->cancel_reason, NULL);
-    cancel_reason_set(&t->swallow_reason, NULL);
     cancel_reason_set(&t->failure, NULL);
   }
 }
@@ -157,7 +158,6 @@ static void task_exited(Runner *R, Task *t) {
   t->remembered = lot_task_ends(t);
   cancel_attach(t, NULL);
   cancel_reason_set(&t->cancel_reason, NULL);
-  cancel_reason_set(&t->swallow_reason, NULL);
   if (t == R->main) R->main_done = true;
   t->pinned = t == R->main || t == R->root;
   if (!t->failed && !t->pinned) lua_settop(t->co, 0);

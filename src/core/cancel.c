@@ -96,6 +96,7 @@ CancelStatus *cancel_open(Sched *s, CancelStatus *parent, double deadline,
   if (c == NULL) return NULL;
   c->parent = parent;
   c->deadline = deadline;
+  c->serial = ++s->opened;
   c->shield = shield;
   c->called = false;
   c->effective = false;
@@ -115,6 +116,11 @@ CancelStatus *cancel_open(Sched *s, CancelStatus *parent, double deadline,
 
 bool cancel_parent_visible(const CancelStatus *c) {
   return c->parent != NULL && !c->shield && c->parent->effective;
+}
+
+const CancelStatus *cancel_origin(const CancelStatus *c) {
+  while (cancel_parent_visible(c)) c = c->parent;
+  return c;
 }
 
 // Interrupt the collected tasks. An abort function may call in here again;

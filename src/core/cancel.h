@@ -58,6 +58,7 @@ typedef struct CancelStatus {
   List tasks;   // whose innermost status this is, by cancel_link
   Timer timer;  // queued while open, not cancelled, deadline finite
   double deadline;
+  uint64_t serial;  // unique in the run, never 0
   bool shield;
   bool called;     // cancellation was requested
   bool effective;  // see above
@@ -85,6 +86,8 @@ void cancel_set_parent(CancelStatus *c, CancelStatus *parent);
 
 // Is a cancellation of the parent visible through this status?
 bool cancel_parent_visible(const CancelStatus *c);
+// The outermost status that passes its cancellation on to this one.
+const CancelStatus *cancel_origin(const CancelStatus *c);
 bool cancel_encloses(const CancelStatus *outer, const CancelStatus *inner);
 // Minimum deadline up to the first shield; -INFINITY if cancelled.
 double cancel_effective_deadline(const CancelStatus *c);

@@ -14,6 +14,7 @@ void sched_init(Sched *s, Clock *clock) {
   s->current = NULL;
   s->clock = clock;
   s->statuses = s->free_statuses = NULL;
+  s->opened = 0;
   s->on_ready = NULL;
   s->on_change = NULL;
 }

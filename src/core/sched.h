@@ -34,6 +34,7 @@ typedef struct Sched {
   List idlers;  // tasks in wait_all_tasks_blocked, by wait_link
   struct CancelStatus *statuses;       // all of this run
   struct CancelStatus *free_statuses;  // those in the pool
+  uint64_t opened;                     // how many times one was opened
   // Told when a task becomes ready; NULL without instruments.
   void (*on_ready)(struct Task *t);
   // Told when something changed that a blocked host must look at (guest

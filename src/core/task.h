@@ -114,8 +114,8 @@ struct Task {
   List breaks;                      // parking lots that break when it ends
   int slot;                         // index of its anchor (bind/spawn.c)
   uint32_t schedule_points, cancel_points;
-  struct CancelReason *swallow_reason;  // bind/pcall.c: what it keeps catching
-  int swallowed;                        // and how often
+  uint64_t swallowed_in;  // bind/pcall.c: the scope whose Cancelled it kept
+  int swallowed;          // for itself, and how often
 };
 
 // Prepare a zeroed Task.
