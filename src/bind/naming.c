@@ -48,7 +48,8 @@ void naming_push_function(lua_State *L, int idx) {
   }
 }
 
-// Push the text of one level, as luaL_traceback writes it.
+// Push the text of one level, as luaL_traceback writes it; but only functions
+// of C are looked for in the loaded modules, which takes time.
 static void push_level(lua_State *L, lua_Debug *ar) {
   lua_getinfo(L, "Slnf", ar);
   lua_pushfstring(L, "\n\t%s:", ar->short_src);
@@ -56,7 +57,7 @@ static void push_level(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s%d:", lua_tostring(L, -1), ar->currentline);
     lua_remove(L, -2);
   }
-  if (naming_push_global(L, -2)) {
+  if (*ar->what == 'C' && naming_push_global(L, -2)) {
     lua_pushfstring(L, "%s in function '%s'", lua_tostring(L, -2),
                     lua_tostring(L, -1));
     lua_replace(L, -3);

@@ -15,8 +15,8 @@
 
 enum { DEPTH = 80 };
 
-// Levels in the traceback of a group from a stack of more than twice as many.
-enum { SHOWN_OF_DEEP = 22 };
+// Levels in the traceback of a group from a stack of four times as many.
+enum { SHOWN_OF_DEEP = 12 };
 
 static int body_ended(lua_State *L, int status, lua_KContext context) {
   const WithOps *ops = (const WithOps *)context;
@@ -103,7 +103,7 @@ int with_handler(lua_State *L) {
   // A group on its way out of nested nurseries gets here once for each: from
   // a deep stack it shows the top only, or the way would take quadratic time.
   lua_Debug ar;
-  if (wrapped && lua_getstack(L, SHOWN_OF_DEEP * 2, &ar)) {
+  if (wrapped && lua_getstack(L, SHOWN_OF_DEEP * 4, &ar)) {
     naming_push_stack(L, 1, SHOWN_OF_DEEP);
   } else {
     luaL_traceback(L, L, NULL, 1);
