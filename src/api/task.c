@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
-// task.c: the Task object as programs see it, and the printable tree of tasks
-// (Trio: lowlevel.Task, current_task).
-#include <string.h>
-
+// task.c: the Task object as programs see it (Trio: lowlevel.Task,
+// current_task).
 #include "../bind/coro.h"
-#include "../bind/explain.h"
 #include "../bind/naming.h"
 #include "../bind/spawn.h"
 #include "api.h"
@@ -44,8 +41,8 @@ static int get_coro(lua_State *L) {
 }
 
 static int get_parent_nursery(lua_State *L) {
-  Task *t = self(L);
-  nursery_push_object(L, is_live(L, t) ? t->parent : NULL);
+  self(L);
+  lua_getiuservalue(L, 1, TASK_PARENT);
   return 1;
 }
 
@@ -136,103 +133,10 @@ static int l_current_root_task(lua_State *L) {
   return 1;
 }
 
-// ---- the tree
-
-// Add the string on top as an indented line. [-1]
-static void add_line(lua_State *L, luaL_Buffer *b, int depth) {
-  static const char blanks[] = "                                ";
-  int width =
-      depth * 2 < COUNT_OF(blanks) - 1 ? depth * 2 : COUNT_OF(blanks) - 1;
-  const char *indent = blanks + (COUNT_OF(blanks) - 1 - width);
-  lua_pushfstring(L, "%s%s\n", indent, lua_tostring(L, -1));
-  lua_remove(L, -2);
-  luaL_addvalue(b);
-}
-
-static void add_task(lua_State *L, luaL_Buffer *b, Task *t, int depth) {
-  task_push_name(L, t);
-  explain_push_wait(L, t);
-  lua_pushfstring(L, "task %s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_replace(L, -3);
-  lua_pop(L, 1);
-  add_line(L, b, depth);
-}
-
-static void add_nursery(lua_State *L, luaL_Buffer *b, const Nursery *n,
-                        int depth) {
-  const CancelStatus *c = n->status;
-  const char *state = c->effective ? ", cancelled" : "";
-  lua_pushfstring(L, "nursery %p%s%s", (const void *)n,
-                  c->shield ? ", shielded" : "", state);
-  add_line(L, b, depth);
-}
-
-// The line after (t) in a walk over tasks and their nurseries: depth first,
-// by the links alone.
-static Task *first_child(Task *t, luaL_Buffer *b, lua_State *L, int *depth) {
-  for (Link *l = list_first(&t->nurseries); l != NULL;
-       l = list_next(&t->nurseries, l)) {
-    Nursery *n = CONTAINER_OF(l, Nursery, open_link);
-    add_nursery(L, b, n, *depth + 1);
-    Link *child = list_first(&n->children);
-    if (child != NULL) {
-      *depth += 2;
-      return CONTAINER_OF(child, Task, child_link);
-    }
-  }
-  return NULL;
-}
-
-static Task *next_of(Task *t, const Task *top, luaL_Buffer *b, lua_State *L,
-                     int *depth) {
-  while (t != top) {
-    Nursery *n = t->parent;
-    Link *next = list_next(&n->children, &t->child_link);
-    if (next != NULL) return CONTAINER_OF(next, Task, child_link);
-    Task *parent = n->parent;
-    *depth -= 2;
-    for (Link *l = list_next(&parent->nurseries, &n->open_link); l != NULL;
-         l = list_next(&parent->nurseries, l)) {
-      Nursery *sibling = CONTAINER_OF(l, Nursery, open_link);
-      add_nursery(L, b, sibling, *depth + 1);
-      Link *child = list_first(&sibling->children);
-      if (child == NULL) continue;
-      *depth += 2;
-      return CONTAINER_OF(child, Task, child_link);
-    }
-    t = parent;
-  }
-  return NULL;
-}
-
-// trio.lowlevel.task_tree([task]) -> a printable tree of the tasks below the
-// given one (default: the whole run), with their nurseries and where each
-// waits. Raises outside of a run.
-static int l_task_tree(lua_State *L) {
-  Task *top;
-  if (lua_isnoneornil(L, 1)) {
-    top = runner_require(L)->root;
-  } else {
-    top = self(L);
-    if (!is_live(L, top)) return luaL_argerror(L, 1, "the task has ended");
-  }
-  int depth = 0;
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (Task *t = top; t != NULL;) {
-    add_task(L, &b, t, depth);
-    Task *child = first_child(t, &b, L, &depth);
-    t = child != NULL ? child : next_of(t, top, &b, L, &depth);
-  }
-  luaL_pushresult(&b);
-  return 1;
-}
-
 void task_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"current_task", l_current_task},
       {"current_root_task", l_current_root_task},
-      {"task_tree", l_task_tree},
       {NULL, NULL}};
   class_register(L, &task_class);
   lua_getfield(L, -1, "lowlevel");
