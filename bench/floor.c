@@ -51,14 +51,15 @@ static void report(double seconds, double operations) {
 }
 
 static double resident_bytes(void) {
-  long size = 0;
-  long resident = 0;
-  FILE *file = fopen("/proc/self/statm", "r");
-  if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) {
-    die(NULL, "no /proc/self/statm");
+  char line[256];
+  double bytes = -1;
+  FILE *file = fopen("/proc/self/status", "r");
+  if (file == NULL) die(NULL, "no /proc/self/status");
+  while (fgets(line, sizeof line, file) != NULL) {
+    if (strncmp(line, "VmRSS:", 6) == 0) bytes = 1024 * strtod(line + 6, NULL);
   }
   fclose(file);
-  return (double)resident * (double)sysconf(_SC_PAGESIZE);
+  return bytes;
 }
 
 static FloorTask *task_of(lua_State *co) {
@@ -267,8 +268,8 @@ static const struct {
 };
 
 int main(int argc, char **argv) {
-  int count = argc == 4 ? atoi(argv[2]) : 0;
-  int rounds = argc == 4 ? atoi(argv[3]) : 0;
+  int count = argc == 4 ? (int)strtol(argv[2], NULL, 10) : 0;
+  int rounds = argc == 4 ? (int)strtol(argv[3], NULL, 10) : 0;
   L = luaL_newstate();
   if (L == NULL || count <= 0 || rounds <= 0) {
     fprintf(stderr, "usage: floor MEASURE TASKS ROUNDS\n");

@@ -17,10 +17,10 @@ local function report(seconds, operations)
 end
 
 local function resident_bytes()
-  local file = assert(io.open("/proc/self/statm"))
-  local _, pages = file:read("n", "n")
+  local file = assert(io.open("/proc/self/status"))
+  local kilobytes = file:read("a"):match("VmRSS:%s*(%d+) kB")
   file:close()
-  return pages * 4096
+  return tonumber(kilobytes) * 1024
 end
 
 -- All tasks in turn, one operation each per round; this task is one of them.

@@ -9,7 +9,7 @@ typedef struct Item {
   Link link;
 } Item;
 
-static List list;
+static List list, other;
 static Item items[5];
 
 static void set_up(int count) {
@@ -96,7 +96,6 @@ static void shift_takes_from_the_front(void) {
 }
 
 static void splice_moves_everything_to_the_end(void) {
-  List other;
   list_init(&other);
   set_up(2);
   list_push(&other, &items[3].link);
@@ -109,7 +108,6 @@ static void splice_moves_everything_to_the_end(void) {
 }
 
 static void splice_copes_with_empty_lists(void) {
-  List other;
   list_init(&other);
   set_up(3);
   list_splice(&list, &other);
