@@ -11,16 +11,16 @@
 #include <string.h>
 
 static atomic_size_t live_blocks;
-static atomic_long budget = -1;  // allocations still allowed; negative: all
+static atomic_long allowance = -1;  // allocations still allowed; negative: all
 
 // Take one allocation from the budget.
 static bool is_allowed(void) {
-  long left = atomic_load_explicit(&budget, memory_order_relaxed);
+  long left = atomic_load_explicit(&allowance, memory_order_relaxed);
   if (left < 0) return true;
   // Several threads may compete for the last one; it must not go below zero,
   // which would lift the limit.
   while (left > 0) {
-    if (atomic_compare_exchange_weak(&budget, &left, left - 1)) return true;
+    if (atomic_compare_exchange_weak(&allowance, &left, left - 1)) return true;
     if (left < 0) return true;
   }
   return false;
@@ -61,4 +61,4 @@ size_t mem_live_blocks(void) {
   return atomic_load_explicit(&live_blocks, memory_order_relaxed);
 }
 
-void mem_set_budget(long allocations) { atomic_store(&budget, allocations); }
+void mem_set_budget(long budget) { atomic_store(&allowance, budget); }
