@@ -53,7 +53,7 @@ local function count_all(paths, tallies)
 end
 
 local function print_row(...)
-  local row = ("   %-28s %7s %7s %8s %7s   %s"):format(...)
+  local row = ("   %-30s %7s %7s %8s %7s   %s"):format(...)
   print((row:gsub(" +$", "")))
 end
 
@@ -107,11 +107,11 @@ local function count_forever(path, tally)
 end
 
 local function round_three(paths)
-  print("\n3. Two tasks that would never end, and a deadline: a tenth of a " ..
+  print("\n3. Two tasks that would never end, and a deadline: half a " ..
         "second\n")
   local tally = new_tally()
   local started = trio.current_time()
-  local scope = trio.move_on_after(0.1, function()
+  local scope = trio.move_on_after(0.5, function()
     trio.open_nursery(function(nursery)
       for i = 1, math.min(2, #paths) do
         local path = paths[i]
@@ -119,7 +119,7 @@ local function round_three(paths)
       end
       trio.sleep(0.05)
       local me = trio.lowlevel.current_task()
-      print("   after half of the time, the tree of tasks is:")
+      print("   after a tenth of the time, the tree of tasks is:")
       print(indented((trio.lowlevel.task_tree(me):gsub(" 0x%x+", ""))))
     end)
   end)

@@ -1,0 +1,248 @@
+-- SPDX-License-Identifier: MIT
+-- api_doc_spec.lua: the manual and the library know the same names.
+--
+-- The public API is what can be reached from require "trio" through plain
+-- tables, and the members of its classes, which are found by their metatables
+-- in the registry. Names that begin with an underscore are not public.
+--   * Every function and method has an entry: a heading "### `signature`", or a
+--     row of a table whose first cell is the signature.
+--   * Every other value and every field is named in backquotes somewhere.
+--   * Every entry names something that exists, and says what an entry must say.
+
+local trio = require "trio"
+local docs = require "spec.support.docs"
+
+-- What the manual calls an object of each class with members. A new class
+-- needs a line here.
+local OBJECTS = {
+  ["trio.CancelScope"] = "scope",
+  ["trio.CapacityLimiter"] = "limiter",
+  ["trio.Condition"] = "condition",
+  ["trio.ContextVar"] = "var",
+  ["trio.Event"] = "event",
+  ["trio.ExceptionGroup"] = "group",
+  ["trio.Lock"] = "lock",
+  ["trio.MemoryReceiveChannel"] = "receive",
+  ["trio.MemorySendChannel"] = "send",
+  ["trio.Nursery"] = "nursery",
+  ["trio.Semaphore"] = "semaphore",
+  ["trio.StrictFIFOLock"] = "lock",
+  ["trio.SystemClock"] = "clock",
+  ["trio.TASK_STATUS_IGNORED"] = "task_status",
+  ["trio.TaskStatus"] = "task_status",
+  ["trio.TrioToken"] = "token",
+  ["trio.VarToken"] = "token",
+  ["trio.lowlevel.ParkingLot"] = "lot",
+  ["trio.lowlevel.RunVar"] = "var",
+  ["trio.lowlevel.Task"] = "task",
+  ["trio.testing.MockClock"] = "clock",
+}
+
+local function is_public(name)
+  return type(name) == "string" and not name:find("^_")
+end
+
+-- "trio.sleep" = value, for everything below a table without a metatable.
+local function collect_names(t, prefix, found)
+  for name, value in pairs(t) do
+    if is_public(name) then
+      local full = prefix .. "." .. name
+      local is_space = type(value) == "table"
+        and not debug.getmetatable(value)
+      if is_space and next(value) ~= nil then
+        collect_names(value, full, found)
+      elseif not is_space then
+        found[full] = value
+      end
+    end
+  end
+  return found
+end
+
+-- The table of members of a class: its __index, or what that looks into.
+local function members_of(metatable)
+  local index = rawget(metatable, "__index")
+  if type(index) == "function" then
+    local _, value = debug.getupvalue(index, 1)
+    index = value
+  end
+  return type(index) == "table" and index or {}
+end
+
+-- {["trio.Nursery"] = members}, for all classes of the library.
+local function collect_classes()
+  local classes = {}
+  for key, value in pairs(debug.getregistry()) do
+    local name = type(key) == "userdata" and type(value) == "table"
+      and rawget(value, "__name")
+    if type(name) == "string" and name:find("^trio%.") then
+      classes[name] = members_of(value)
+    end
+  end
+  return classes
+end
+
+-- The names in a heading or cell: "trio.sleep", "scope:cancel".
+local function names_in(text)
+  local found = {}
+  for quoted in text:gmatch("`([^`]+)`") do
+    local name = quoted:match("^([%a_][%w_.:]*)%(")
+      or quoted:match("^trio%.[%w_.]+$")
+    if name then found[#found + 1] = name end
+  end
+  return found
+end
+
+-- The entries of a page: {heading =, names =, text =}.
+local function entries_of(page)
+  local entries, current = {}, nil
+  for line in page:gmatch("([^\n]*)\n") do
+    if line:find("^### `%a") then
+      current = {heading = line, names = names_in(line), text = "\n"}
+      entries[#entries + 1] = current
+    elseif line:find("^#") then
+      current = nil
+    elseif current then
+      current.text = current.text .. line .. "\n"
+    end
+  end
+  return entries
+end
+
+-- What the pages say: entries, the set of names that have one, and the prose.
+local function read_manual()
+  local manual = {entries = {}, documented = {}, prose = {}}
+  local function note(list)
+    for _, name in ipairs(list) do manual.documented[name] = true end
+  end
+  for _, path in ipairs(docs.pages()) do
+    local text = docs.prose(docs.read(path))
+    table.insert(manual.prose, text)
+    for _, entry in ipairs(entries_of(text)) do
+      entry.path = path
+      table.insert(manual.entries, entry)
+      note(entry.names)
+    end
+    -- That page's tables show how things are called in Python.
+    if not path:find("differences") then
+      for cell in text:gmatch("\n| ([^|]*) |") do note(names_in(cell)) end
+    end
+  end
+  manual.prose = table.concat(manual.prose, "\n")
+  return manual
+end
+
+local names, classes = collect_names(trio, "trio", {}), collect_classes()
+local manual = read_manual()
+
+-- Does a page have the name in backquotes, alone or within an expression?
+local function is_mentioned(name)
+  local pattern = "%f[%w]" .. name:gsub("%p", "%%%0") .. "%f[^%w_]"
+  for quoted in manual.prose:gmatch("`([^`\n]+)`") do
+    if quoted:find(pattern) then return true end
+  end
+  return false
+end
+
+-- Is there a class whose objects the manual calls that, with that method?
+local function has_method(object, method)
+  if object == "Class" then return method == "subclass" end
+  for class, members in pairs(classes) do
+    if OBJECTS[class] == object and members[method] ~= nil then return true end
+  end
+  return false
+end
+
+local function exists(name)
+  local object, method = name:match("^([%w_]+):([%w_]+)$")
+  if object then return has_method(object, method) end
+  if name == "Class" then return true end
+  local value = {trio = trio}
+  for part in name:gmatch("[^.]+") do
+    value = type(value) == "table" and value[part] or nil
+  end
+  return value ~= nil
+end
+
+-- What an entry of a function lacks, or nil.
+local function missing_in(entry)
+  if not entry.heading:find("(", 1, true) then return nil end
+  local wanted = {"Returns", "Raises", "Checkpoint", "Trio"}
+  if entry.heading:find("%([^)]") then table.insert(wanted, 1, "Arguments") end
+  for _, word in ipairs(wanted) do
+    if not entry.text:find("\n%* " .. word .. "[^\n]*: ") then return word end
+  end
+  return nil
+end
+
+local function sorted(t)
+  local list = {}
+  for key in pairs(t) do list[#list + 1] = key end
+  table.sort(list)
+  return list
+end
+
+describe("the manual has", function()
+  for _, name in ipairs(sorted(names)) do
+    it(name, function()
+      if type(names[name]) == "function" then
+        assert.truthy(manual.documented[name], name .. " has no entry")
+      else
+        assert.truthy(is_mentioned(name), name .. " is not mentioned")
+      end
+    end)
+  end
+
+  for _, class in ipairs(sorted(classes)) do
+    it("the members of " .. class, function()
+      for _, member in ipairs(sorted(classes[class])) do
+        local object = member == "subclass" and "Class" or OBJECTS[class]
+        assert.truthy(object, "what does the manual call a " .. class .. "?")
+        if type(classes[class][member]) == "function" then
+          local name = object .. ":" .. member
+          assert.truthy(manual.documented[name], name .. " has no entry")
+        elseif is_public(member) then
+          local name = object .. "." .. member
+          assert.truthy(is_mentioned(name), name .. " is not mentioned")
+        end
+      end
+    end)
+  end
+end)
+
+describe("an entry of the manual", function()
+  for _, entry in ipairs(manual.entries) do
+    it(entry.heading:sub(5), function()
+      assert.is_true(#entry.names > 0, "no name in " .. entry.heading)
+      for _, name in ipairs(entry.names) do
+        assert.truthy(exists(name), entry.path .. ": there is no " .. name)
+      end
+      assert.is_nil(missing_in(entry))
+    end)
+  end
+end)
+
+describe("this check", function()
+  it("finds names and classes", function()
+    assert.equal("function", type(names["trio.lowlevel.checkpoint"]))
+    assert.is_nil(names["trio.testing._counters"])
+    assert.equal("function", type(classes["trio.Nursery"].start_soon))
+    assert.truthy(classes["trio.Nursery"].child_tasks)
+  end)
+
+  it("misses what nobody wrote", function()
+    assert.is_false(is_mentioned("trio.no_such_name"))
+    assert.is_true(is_mentioned("trio.Cancelled"))
+    assert.is_false(exists("trio.lowlevel.no_such_name"))
+    assert.is_false(exists("scope:no_such_name"))
+    assert.is_true(exists("scope:cancel"))
+  end)
+
+  it("reads entries", function()
+    local entry = entries_of("### `x:go(n)`\n\n* Arguments: n\n" ..
+                             "* Returns: n\n* Raises: n\n* Trio: n\n\n" ..
+                             "## Next\n* Checkpoint: n\n")[1]
+    assert.same({"x:go"}, entry.names)
+    assert.equal("Checkpoint", missing_in(entry))
+  end)
+end)
