@@ -313,6 +313,27 @@ describe("task_tree", function()
     end)
   end)
 
+  H.trio_it("SYS shows scopes and nurseries as they nest", function()
+    trio.CancelScope():run(function(outer)
+      trio.open_nursery(function(nursery)
+        trio.CancelScope():run(function()
+          nursery:start_soon({name = "child"}, trio.sleep_forever)
+          testing.wait_all_tasks_blocked()
+          local text = lowlevel.task_tree(lowlevel.current_task())
+          local kinds = {}
+          for blanks, kind in text:gmatch("( *)(%a+)[^\n]*\n") do
+            kinds[#kinds + 1] = #blanks // 2 .. kind
+          end
+          assert.same({"0task", "1scope", "2nursery", "3task", "3scope"},
+            kinds)
+          outer:cancel()
+          text = lowlevel.task_tree(lowlevel.current_task())
+          contains(text, "cancelled")
+        end)
+      end)
+    end)
+  end)
+
   it("SYS wrong use is named", function()
     usage("task_tree", function() lowlevel.task_tree() end)
     H.run(function()

@@ -119,6 +119,53 @@ describe("a deadlock", function()
     end)
   end)
 
+  it("ends the run where main's wait does not let go", function()
+    local stuck = function()
+      lowlevel.wait_task_rescheduled(function()
+        return lowlevel.Abort.FAILED
+      end)
+    end
+    mentions(deadlocked(stuck), "wait_task_rescheduled")
+    assert.equal(1, H.run(function() return 1 end))
+  end)
+
+  it("ends the run where a shielded child keeps main from leaving",
+    function()
+      mentions(deadlocked(function()
+        trio.open_nursery(function(nursery)
+          nursery:start_soon({name = "stubborn"}, function()
+            trio.CancelScope({shield = true}):run(trio.sleep_forever)
+          end)
+        end)
+      end), "stubborn", "sleep_forever")
+    end)
+
+  it("ends the run where a system task outlives main", function()
+    local event = trio.Event()
+    deadlocked(function()
+      lowlevel.spawn_system_task(function()
+        trio.CancelScope({shield = true}):run(function() event:wait() end)
+      end)
+      lowlevel.checkpoint()
+    end)
+    assert.equal(0, event:statistics().tasks_waiting)
+  end)
+
+  it("is what raise_cancel raises in an abort callback", function()
+    local err
+    local task
+    assert.equal("woken", H.run(function()
+      task = lowlevel.current_task()
+      return lowlevel.wait_task_rescheduled(function(raise_cancel)
+        err = select(2, pcall(raise_cancel))
+        lowlevel.current_trio_token():run_sync_soon(lowlevel.reschedule, task,
+          true, "woken")
+        return lowlevel.Abort.FAILED
+      end)
+    end, {on_deadlock = "raise"}))
+    assert.is_true(trio.isinstance(err, trio.DeadlockError))
+  end)
+
   it("of a task that could only wake itself", function()
     mentions(deadlocked(function()
       local send, receive = trio.open_memory_channel(0)
