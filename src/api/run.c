@@ -16,6 +16,7 @@
 #include "../base/mem.h"
 #include "../bind/await.h"
 #include "../bind/error.h"
+#include "../bind/group.h"
 #include "../bind/interrupt.h"
 #include "../bind/spawn.h"
 #include "../bind/with.h"
