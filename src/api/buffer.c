@@ -44,6 +44,7 @@ static void grow(lua_State *L, Channel *ch) {
 }
 
 void channel_append(lua_State *L, Channel *ch, int idx) {
+  idx = lua_absindex(L, idx);
   if (ch->used == ch->size) grow(L, ch);
   push_ring(L);
   lua_pushvalue(L, idx);
