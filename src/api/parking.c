@@ -34,6 +34,20 @@ static int parking_gc(lua_State *L) {
   return 0;
 }
 
+// Forget a registration, and the task's object with its last one. The table
+// of the objects stands on top. [-0, +0, m]
+static void drop_breaker(lua_State *L, Parking *p, LotBreaker *breaker) {
+  Task *t = breaker->task;
+  lot_remove_breaker(breaker);
+  mem_free(breaker);
+  for (Link *l = list_first(&p->lot.breakers); l != NULL;
+       l = list_next(&p->lot.breakers, l)) {
+    if (CONTAINER_OF(l, LotBreaker, lot_link)->task == t) return;
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, t);
+}
+
 // Registered breakers that have ended since: move them to broken_by, which
 // could not be done when they ended. Pushes broken_by.
 static void push_broken_by(lua_State *L, Parking *p, int idx) {
@@ -46,8 +60,7 @@ static void push_broken_by(lua_State *L, Parking *p, int idx) {
     if (!breaker->broke) continue;
     lua_rawgetp(L, -1, breaker->task);
     lua_rawseti(L, -3, (lua_Integer)lua_rawlen(L, -3) + 1);
-    lot_remove_breaker(breaker);
-    mem_free(breaker);
+    drop_breaker(L, p, breaker);
   }
   lua_pop(L, 1);
 }
@@ -120,20 +133,32 @@ static int l_unpark_all(lua_State *L) {
   return unpark(L, p, p->lot.count);
 }
 
+// Move tasks to the lot at index 2. The frame of each keeps the lot alive that
+// it waits in: put the new one there.
+static int repark(lua_State *L, Parking *p, Parking *to, int count) {
+  for (int i = 0; i < count; i++) {
+    Task *t = lot_first(&p->lot);
+    lua_pushvalue(L, 2);
+    lua_xmove(L, t->waiting, 1);
+    lua_replace(t->waiting, 1);
+    t->self = to;
+    lot_repark(&p->lot, &to->lot, 1);
+  }
+  return 0;
+}
+
 // lot:repark(other [, {count=1}]): move waiting tasks to another lot.
 static int l_repark(lua_State *L) {
   Parking *p = self(L);
   Parking *to = class_check(L, 2, &parking_class);
-  lot_repark(&p->lot, &to->lot, count_option(L, 3, p));
-  return 0;
+  return repark(L, p, to, count_option(L, 3, p));
 }
 
 // lot:repark_all(other): move every waiting task to another lot.
 static int l_repark_all(lua_State *L) {
   Parking *p = self(L);
   Parking *to = class_check(L, 2, &parking_class);
-  lot_repark(&p->lot, &to->lot, p->lot.count);
-  return 0;
+  return repark(L, p, to, p->lot.count);
 }
 
 // lot:break_lot([task]): wake everybody with BrokenResourceError and refuse
@@ -205,8 +230,8 @@ static int l_remove_breaker(lua_State *L) {
        l = list_next(&p->lot.breakers, l)) {
     LotBreaker *breaker = CONTAINER_OF(l, LotBreaker, lot_link);
     if (breaker->task != &object->task || breaker->broke) continue;
-    lot_remove_breaker(breaker);
-    mem_free(breaker);
+    lua_getiuservalue(L, 2, PARKING_BREAKERS);
+    drop_breaker(L, p, breaker);
     return 0;
   }
   return luaL_argerror(L, 1, "this task is no breaker of the lot");
