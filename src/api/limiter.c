@@ -38,17 +38,18 @@ static bool holds(lua_State *L) {
   return found;
 }
 
-// Enter or strike out the value on top. [-1, +0, m]
-static void note(lua_State *L, bool in) {
+// Note that the value on top holds a token, if it is new there. Two tasks may
+// have waited for the same borrower; it gets one token. [-1, +0, m]
+static void enter(lua_State *L, Limiter *l) {
   lua_getiuservalue(L, SELF, LIMITER_BORROWERS);
   lua_insert(L, -2);
-  if (in) {
-    lua_pushboolean(L, true);
-  } else {
-    lua_pushnil(L);
-  }
+  lua_pushvalue(L, -1);
+  bool is_new = lua_rawget(L, -3) == LUA_TNIL;
+  lua_pop(L, 1);
+  lua_pushboolean(L, true);
   lua_rawset(L, -3);
   lua_pop(L, 1);
+  if (is_new) l->borrowed++;
 }
 
 static int try_acquire(lua_State *L, Task *t, void *object) {
@@ -61,8 +62,7 @@ static int try_acquire(lua_State *L, Task *t, void *object) {
   }
   if (l->borrowed >= l->total || l->lot.count > 0) return WOULD_BLOCK;
   lua_pushvalue(L, BORROWER);
-  note(L, true);
-  l->borrowed++;
+  enter(L, l);
   return 0;
 }
 
@@ -72,8 +72,7 @@ static void admit(lua_State *L, Limiter *l) {
     Task *t = lot_first(&l->lot);
     lua_pushvalue(t->waiting, BORROWER);
     lua_xmove(t->waiting, L, 1);
-    note(L, true);
-    l->borrowed++;
+    enter(L, l);
     lot_unpark(&l->lot, WAKE_OK);
   }
 }
@@ -138,8 +137,11 @@ static int give_back(lua_State *L, Limiter *l) {
   if (!holds(L)) {
     return luaL_error(L, "this borrower holds none of the limiter's tokens");
   }
+  lua_getiuservalue(L, SELF, LIMITER_BORROWERS);
   lua_pushvalue(L, BORROWER);
-  note(L, false);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
   l->borrowed--;
   admit(L, l);
   return 0;
@@ -160,20 +162,22 @@ static int l_release_on_behalf_of(lua_State *L) {
   return give_back(L, l);
 }
 
-static int call_body(lua_State *L, int status, lua_KContext context) {
-  UNUSED(status);
-  UNUSED(context);
-  return guard_then(L, NULL, NULL);
+static int run_body(lua_State *L, Task *t, void *object) {
+  lua_remove(L, BORROWER);
+  return guard_then(L, t, object);
 }
 
 // limiter:with(body) -> the body's results, with a token held meanwhile.
 static int l_with(lua_State *L) {
-  self(L);
+  static const Op op = {.name = "CapacityLimiter:with",
+                        .attempt = try_acquire,
+                        .lot = offsetof(Limiter, lot),
+                        .then = run_body};
+  Limiter *l = self(L);
   guard_check(L);
-  lua_pushcfunction(L, l_acquire);
-  lua_pushvalue(L, SELF);
-  lua_callk(L, 1, 0, 0, call_body);
-  return call_body(L, LUA_OK, 0);
+  task_push(L, await_check(L, op.name));
+  lua_insert(L, BORROWER);
+  return await(L, &op, l);
 }
 
 // limiter:statistics() -> {borrowed_tokens, total_tokens, borrowers,
