@@ -22,22 +22,29 @@ static Condition *self(lua_State *L) {
   return class_check(L, 1, &condition_class);
 }
 
-// Put the lock in the condition's place and call its method.
-static int on_lock(lua_State *L, lua_CFunction method) {
-  self(L);
+// condition:acquire(), acquire_nowait(), release(), locked(): the lock's own.
+static int l_acquire(lua_State *L) {
+  static const Op op = {.name = "Condition:acquire",
+                        .attempt = lock_attempt,
+                        .start = lock_start,
+                        .finish = lock_finish};
+  const Condition *c = self(L);
   lua_settop(L, 1);
-  lua_getiuservalue(L, 1, CONDITION_LOCK);
-  lua_replace(L, 1);
-  return method(L);
+  return await(L, &op, c->lock);
 }
 
-// condition:acquire(), acquire_nowait(), release(), locked(): the lock's own.
-static int l_acquire(lua_State *L) { return on_lock(L, lock_acquire); }
 static int l_acquire_nowait(lua_State *L) {
-  return on_lock(L, lock_acquire_nowait);
+  return lock_acquire_now(L, self(L)->lock);
 }
-static int l_release(lua_State *L) { return on_lock(L, lock_release_method); }
-static int l_locked(lua_State *L) { return on_lock(L, lock_locked); }
+
+static int l_release(lua_State *L) {
+  return lock_release_own(L, self(L)->lock);
+}
+
+static int l_locked(lua_State *L) {
+  lua_pushboolean(L, self(L)->lock->owner != NULL);
+  return 1;
+}
 
 static void check_owner(lua_State *L, const Condition *c) {
   if (!lock_is_owned_by(c->lock, task_require(L))) {
@@ -127,20 +134,16 @@ static int l_notify_all(lua_State *L) {
   return 0;
 }
 
-static int call_body(lua_State *L, int status, lua_KContext context) {
-  UNUSED(status);
-  UNUSED(context);
-  return guard_then(L, NULL, NULL);
-}
-
 // condition:with(body) -> the body's results, with the lock held meanwhile.
 static int l_with(lua_State *L) {
-  self(L);
+  static const Op op = {.name = "Condition:with",
+                        .attempt = lock_attempt,
+                        .start = lock_start,
+                        .finish = lock_finish,
+                        .then = guard_then};
+  const Condition *c = self(L);
   guard_check(L);
-  lua_pushcfunction(L, l_acquire);
-  lua_pushvalue(L, 1);
-  lua_callk(L, 1, 0, 0, call_body);
-  return call_body(L, LUA_OK, 0);
+  return await(L, &op, c->lock);
 }
 
 // condition:statistics() -> {tasks_waiting, lock_statistics}.

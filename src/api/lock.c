@@ -42,12 +42,17 @@ static void push_owner(lua_State *L, const Lock *lock) {
 
 int lock_raise_broken(lua_State *L, const Lock *lock) {
   push_owner(L, lock);
+  if (lua_isnil(L, -1)) {
+    return error_raise(L, ERROR_BROKEN_RESOURCE,
+                       "the owner of this lock ended with its run, without "
+                       "releasing it");
+  }
   return error_raise(L, ERROR_BROKEN_RESOURCE,
                      "the owner of this lock ended without releasing it: %s",
                      luaL_tolstring(L, -1, NULL));
 }
 
-static int try_acquire(lua_State *L, Task *t, void *object) {
+int lock_attempt(lua_State *L, Task *t, void *object) {
   Lock *lock = object;
   if (lock_is_owned_by(lock, t)) {
     return luaL_error(L, "the task already holds this lock");
@@ -57,13 +62,13 @@ static int try_acquire(lua_State *L, Task *t, void *object) {
   return 0;
 }
 
-static void queue(lua_State *L, Task *t, void *object) {
+void lock_start(lua_State *L, Task *t, void *object) {
   Lock *lock = object;
   if (lock->lot.broken) lock_raise_broken(L, lock);
   lot_park(&lock->lot, t);
 }
 
-static int finish(lua_State *L, Task *t, void *object, int code) {
+int lock_finish(lua_State *L, Task *t, void *object, int code) {
   if (code == WAKE_BROKEN) return lock_raise_broken(L, object);
   if (code < 0) return await_raise(L, t, code);
   return 0;
@@ -71,28 +76,24 @@ static int finish(lua_State *L, Task *t, void *object, int code) {
 
 // lock:acquire(): wait until the task owns the lock. Raises when it owns it
 // already, and BrokenResourceError when the owner ended without releasing.
-int lock_acquire(lua_State *L) {
+static int l_acquire(lua_State *L) {
   static const Op op = {.name = "Lock:acquire",
-                        .attempt = try_acquire,
-                        .start = queue,
-                        .finish = finish};
+                        .attempt = lock_attempt,
+                        .start = lock_start,
+                        .finish = lock_finish};
   Lock *lock = lock_check(L, 1);
   lua_settop(L, 1);
   return await(L, &op, lock);
 }
 
-// lock:acquire_nowait(): own the lock now. Raises WouldBlock when it is held.
-int lock_acquire_nowait(lua_State *L) {
-  Lock *lock = lock_check(L, 1);
-  if (try_acquire(L, task_require(L), lock) == WOULD_BLOCK) {
+int lock_acquire_now(lua_State *L, Lock *lock) {
+  if (lock_attempt(L, task_require(L), lock) == WOULD_BLOCK) {
     return error_raise(L, ERROR_WOULD_BLOCK, "the lock is held");
   }
   return 0;
 }
 
-// lock:release(). Raises when the task does not own the lock.
-int lock_release_method(lua_State *L) {
-  Lock *lock = lock_check(L, 1);
+int lock_release_own(lua_State *L, Lock *lock) {
   if (!lock_is_owned_by(lock, task_require(L))) {
     return luaL_error(L, "only the task that holds a lock can release it");
   }
@@ -100,8 +101,18 @@ int lock_release_method(lua_State *L) {
   return 0;
 }
 
+// lock:acquire_nowait(): own the lock now. Raises WouldBlock when it is held.
+static int l_acquire_nowait(lua_State *L) {
+  return lock_acquire_now(L, lock_check(L, 1));
+}
+
+// lock:release(). Raises when the task does not own the lock.
+static int l_release(lua_State *L) {
+  return lock_release_own(L, lock_check(L, 1));
+}
+
 // lock:locked() -> boolean.
-int lock_locked(lua_State *L) {
+static int l_locked(lua_State *L) {
   lua_pushboolean(L, lock_check(L, 1)->owner != NULL);
   return 1;
 }
@@ -109,9 +120,9 @@ int lock_locked(lua_State *L) {
 // lock:with(body) -> the body's results, with the lock held meanwhile.
 static int l_with(lua_State *L) {
   static const Op op = {.name = "Lock:with",
-                        .attempt = try_acquire,
-                        .start = queue,
-                        .finish = finish,
+                        .attempt = lock_attempt,
+                        .start = lock_start,
+                        .finish = lock_finish,
                         .then = guard_then};
   Lock *lock = lock_check(L, 1);
   guard_check(L);
@@ -150,10 +161,10 @@ static int lock_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg lock_methods[] = {{"acquire", lock_acquire},
-                                        {"acquire_nowait", lock_acquire_nowait},
-                                        {"release", lock_release_method},
-                                        {"locked", lock_locked},
+static const luaL_Reg lock_methods[] = {{"acquire", l_acquire},
+                                        {"acquire_nowait", l_acquire_nowait},
+                                        {"release", l_release},
+                                        {"locked", l_locked},
                                         {"with", l_with},
                                         {"statistics", l_statistics},
                                         {NULL, NULL}};

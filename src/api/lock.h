@@ -29,10 +29,13 @@ int lock_raise_broken(lua_State *L, const Lock *lock);
 // Push {locked, owner, tasks_waiting}. [m]
 void lock_push_statistics(lua_State *L, const Lock *lock);
 
-// The methods, for Condition to call with its lock at index 1.
-int lock_acquire(lua_State *L);
-int lock_acquire_nowait(lua_State *L);
-int lock_release_method(lua_State *L);
-int lock_locked(lua_State *L);
+// The parts of an Op that acquires the Lock given to await.
+int lock_attempt(lua_State *L, Task *t, void *lock);
+void lock_start(lua_State *L, Task *t, void *lock);
+int lock_finish(lua_State *L, Task *t, void *lock, int code);
+
+// What the methods acquire_nowait and release do. [v]
+int lock_acquire_now(lua_State *L, Lock *lock);
+int lock_release_own(lua_State *L, Lock *lock);
 
 #endif
