@@ -9,7 +9,8 @@ exec awk '
   BEGIN {
     rank["base"] = 0; rank["core"] = 1; rank["bind"] = 2
     rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
-    n = split("api/api api/scope api/nursery api/reschedule io/io io/handle " \
+    n = split("api/api api/clock api/scope api/nursery api/reschedule api/guard " \
+      "api/lock api/channel api/token io/io io/oserror io/watch io/address io/socket " \
       "io/stream io/listener", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1
     gathers["api/run"] = gathers["api/lowlevel"] = 1  # put parts together
@@ -61,7 +62,7 @@ exec awk '
       refuse("a layer of the same height")
     else if (rank[mine] == 3 && theirs == mine && !same_noun(stem(to), stem(from)) \
         && !(stem(to) in shared) && !(stem(from) in gathers))
-      refuse("a neighbour that is not shared ground")
+      refuse("a neighbour that .dev/layers.sh does not list as shared ground")
   }
   END { exit bad }
 ' $(find src -name '*.[ch]' | sort)
