@@ -132,16 +132,45 @@ static void start_waiting(lua_State *L, Task *t, void *self) {
   ((Nursery *)self)->parent_waiting = true;
 }
 
+// Under a protected call: (task) -> its text.
+static int push_repr(lua_State *L) {
+  task_push_repr(L, lua_touserdata(L, 1));
+  return 1;
+}
+
+// Why the children end when Ctrl+C or a deadlock report came for the parent.
+static CancelReason *interrupt_reason(Task *parent, int code) {
+  lua_State *L = runner_of_task(parent)->L;
+  lua_pushcfunction(L, push_repr);
+  lua_pushlightuserdata(L, parent);
+  bool named = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  bool is_deadlock = code == WAKE_DEADLOCK;
+  CancelReason *r = cancel_reason_new(
+      is_deadlock ? CANCEL_NURSERY : CANCEL_KEYBOARD_INTERRUPT,
+      is_deadlock ? "every task is blocked" : NULL,
+      named ? lua_tostring(L, -1) : NULL);
+  lua_pop(L, 1);
+  return r;
+}
+
 // A cancellation changes nothing here; Ctrl+C and a deadlock report are kept
-// for the group and end the children.
+// for the group and end the children. Runs Lua's allocator, protected, like
+// the abort of wait_task_rescheduled.
 static AbortResult keep_interrupt(Task *t, void *self, int code) {
   Nursery *n = self;
+  Runner *R = runner_of_task(t);
+  if (code == WAKE_DISCARDED) {
+    // The frame that waits is lost; after a crash nobody runs any more.
+    if (!R->crashed) cancel_request(n->status, &cancel_reason_misnesting);
+    return ABORT_PENDING;
+  }
   if (code == WAKE_CANCELLED || n->interrupted != 0) return ABORT_PENDING;
   n->interrupted = 1 + n->failed_count;
   n->interrupt_code = code;
-  Runner *R = runner_of_task(t);
   if (code == WAKE_INTERRUPTED) R->interrupted = false;
-  cancel_request(n->status, cancel_reason_bare(CANCEL_KEYBOARD_INTERRUPT));
+  CancelReason *r = interrupt_reason(t, code);
+  cancel_request(n->status, r);
+  cancel_reason_set(&r, NULL);
   return ABORT_PENDING;
 }
 
