@@ -171,10 +171,19 @@ static int raise_woken(lua_State *L, int status, lua_KContext context) {
   return t->wake_code < 0 ? await_raise(L, t, t->wake_code) : 0;
 }
 
-static int deliver_now(lua_State *L, Task *t, const char *name) {
+// The same at a plain checkpoint, which has nothing else to do: a shield that
+// was set since the delivery withdraws it.
+static int raise_if_due(lua_State *L, int status, lua_KContext context) {
+  Task *t = current(L);
+  if (t->wake_code == WAKE_CANCELLED && !t->cancel->effective) return 0;
+  return raise_woken(L, status, context);
+}
+
+static int deliver_now(lua_State *L, Task *t, const char *name,
+                       lua_KFunction k) {
   task_park(t, nothing_to_undo, NULL, name);
   deliver_pending(t);
-  return suspend(L, t, 0, raise_woken);
+  return suspend(L, t, 0, k);
 }
 
 // The turn before a delivery is over; meanwhile the cancellation may have been
@@ -184,7 +193,7 @@ static int retry_op(lua_State *L, int status, lua_KContext context) {
   const Op *op = (const Op *)context;
   Task *t = current(L);
   void *self = t->self;
-  if (await_is_interrupted(t)) return deliver_now(L, t, op->name);
+  if (await_is_interrupted(t)) return deliver_now(L, t, op->name, raise_woken);
   return try_op(L, t, op, self);
 }
 
@@ -201,8 +210,8 @@ int await(lua_State *L, const Op *op, void *self) {
 static int after_turn(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   Task *t = current(L);
-  if (await_is_interrupted(t)) return deliver_now(L, t, (const char *)context);
-  return 0;
+  if (!await_is_interrupted(t)) return 0;
+  return deliver_now(L, t, (const char *)context, raise_if_due);
 }
 
 int await_checkpoint(lua_State *L, const char *name) {
