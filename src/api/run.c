@@ -18,6 +18,7 @@
 #include "../bind/error.h"
 #include "../bind/group.h"
 #include "../bind/interrupt.h"
+#include "../bind/resource.h"
 #include "../bind/spawn.h"
 #include "../bind/with.h"
 #include "api.h"
@@ -257,6 +258,7 @@ void run_begin(lua_State *L, Runner *R, int opts, int count) {
 void run_close(Runner *R) {
   token_end(R);
   if (R->on_run != NULL) R->on_run(R, false);
+  resource_close_all(R->L);
   interrupt_end(R);
   instrument_end(R);
   clock_end(R);

@@ -53,7 +53,7 @@ static int l_counters(lua_State *L) {
   lua_createtable(L, 0, 3);
   set_count(L, "tasks", R == NULL ? 0 : (size_t)R->live);
   set_count(L, "timers", R == NULL ? 0 : R->sched.timers.count);
-  set_count(L, "blocks", mem_live_blocks());
+  set_count(L, "blocks", mem_live_blocks() - (size_t)state_of(L)->kept);
   return 1;
 }
 

@@ -92,6 +92,14 @@ void class_register(lua_State *L, const Class *c) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, c);
 }
 
+void class_push_members(lua_State *L, const Class *c) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, c);
+  lua_getfield(L, -1, "__newindex");
+  lua_getupvalue(L, -1, 1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
 void *class_new(lua_State *L, const Class *c, size_t size, int uservalues) {
   ASSERT(size >= sizeof(ClassHead));
   ClassHead *head = lua_newuserdatauv(L, size, uservalues);

@@ -41,6 +41,10 @@ typedef struct ClassHead {
 // [-0, +0, m]
 void class_register(lua_State *L, const Class *c);
 
+// Push the table of the class's methods, for files that add some written in
+// Lua while the module opens. [-0, +1, m]
+void class_push_members(lua_State *L, const Class *c);
+
 // New zero-filled object with `uservalues` user values. [-0, +1, m]
 void *class_new(lua_State *L, const Class *c, size_t size, int uservalues);
 

@@ -25,6 +25,8 @@ _Thread_local Runner *runner_running;
 static int state_gc(lua_State *L) {
   State *state = lua_touserdata(L, 1);
   if (state->poll != NULL) poll_free(state->poll);
+  mem_free(state->buffer);
+  state->buffer = NULL;
   state->poll = NULL;
   return 0;
 }
@@ -37,6 +39,7 @@ void state_open(lua_State *L) {
     class_register(L, &state_class);
     State *state = class_new(L, &state_class, sizeof(State), 0);
     state->registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    list_init(&state->resources);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   }
   lua_pop(L, 1);
@@ -47,6 +50,16 @@ State *state_of(lua_State *L) {
   State *state = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return state;
+}
+
+char *state_buffer(lua_State *L) {
+  Runner *R = runner_running;
+  State *state = R != NULL ? R->state : state_of(L);
+  if (state->buffer != NULL) return state->buffer;
+  state->buffer = mem_alloc(STATE_BUFFER);
+  if (state->buffer == NULL) luaL_error(L, "not enough memory");
+  state->kept++;
+  return state->buffer;
 }
 
 Runner *runner_maybe(lua_State *L) {
@@ -93,7 +106,10 @@ Task *task_require(lua_State *L) {
 
 void runner_init(lua_State *L, Runner *R) {
   State *state = state_of(L);
-  if (state->poll == NULL) state->poll = poll_new();
+  if (state->poll == NULL) {
+    state->poll = poll_new();
+    state->kept += state->poll != NULL;
+  }
   if (state->poll == NULL) luaL_error(L, "the event loop can't be made");
   R->L = L;
   R->state = state;

@@ -24,6 +24,9 @@ typedef struct State {
   const void *registry;  // identifies the Lua state
   Poll *poll;            // made by the first run
   Runner *runner;        // the run of this state, or NULL
+  char *buffer;          // for reads, STATE_BUFFER bytes, made by the first
+  int kept;              // C blocks that stay for later runs
+  List resources;        // open ones (bind/resource.c)
   uint64_t runs;         // serial number of the latest run
   bool installed;        // trio.install was called
   bool default_sigint;   // the host's SIGINT handler counts as the default
@@ -101,6 +104,11 @@ static inline Runner *runner_of_task(const Task *t) {
 Task *task_require(lua_State *L);
 // The same, or NULL. [-0, +0, -]
 Task *task_maybe(lua_State *L);
+
+enum { STATE_BUFFER = 65536 };
+
+// The state's buffer for reading; its content lasts until the next use. [v]
+char *state_buffer(lua_State *L);
 
 // The State of L, made by luaopen. [-0, +0, -]
 State *state_of(lua_State *L);

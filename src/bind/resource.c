@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// resource.c: see resource.h.
+#include "resource.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "runner.h"
+
+void resource_open(lua_State *L, Resource *r, const char *kind, int level,
+                   void (*close)(lua_State *L, Resource *r)) {
+  r->kind = kind;
+  r->close = close;
+  luaL_where(L, level);
+  strncpy(r->where, lua_tostring(L, -1), sizeof r->where - 1);
+  lua_pop(L, 1);
+  list_push(&state_of(L)->resources, &r->link);
+}
+
+void resource_done(Resource *r) {
+  if (link_is_linked(&r->link)) list_remove(&r->link);
+}
+
+void resource_collected(lua_State *L, Resource *r) {
+  if (!link_is_linked(&r->link)) return;
+  char text[sizeof r->where + 80];
+  snprintf(text, sizeof text, "%s%s was never closed", r->where, r->kind);
+  list_remove(&r->link);
+  r->close(L, r);
+  lua_warning(L, text, 0);
+}
+
+void resource_close_all(lua_State *L) {
+  List *open = &state_of(L)->resources;
+  Link *link;
+  while ((link = list_first(open)) != NULL) {
+    resource_collected(L, CONTAINER_OF(link, Resource, link));
+  }
+  poll_wait(state_of(L)->poll, 0);  // lets closed handles go
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// resource.h: things that the program must close: sockets, files, processes.
+//
+// A Resource is embedded in the object. While open it stands in a list of its
+// Lua state; one that is collected open, or left open at the end of a run, is
+// closed and reported through `warn` with the line that created it.
+#ifndef TRIO_BIND_RESOURCE_H
+#define TRIO_BIND_RESOURCE_H
+
+#include <lua.h>
+#include <luaconf.h>
+#include <stdbool.h>
+
+#include "../base/list.h"
+
+typedef struct Resource {
+  Link link;  // in the state's list while open
+  const char *kind;
+  // Close it for real. Must not raise.
+  void (*close)(lua_State *L, struct Resource *r);
+  char where[LUA_IDSIZE + 12];  // "file:line: " of its creation
+} Resource;
+
+// It is open now. `level` is the stack level of the code to name. [m]
+void resource_open(lua_State *L, Resource *r, const char *kind, int level,
+                   void (*close)(lua_State *L, Resource *r));
+// It was closed properly. Idempotent.
+void resource_done(Resource *r);
+// For __gc: warn and close if it is open.
+void resource_collected(lua_State *L, Resource *r);
+// Warn about everything that is open, and close it. At the end of a run.
+void resource_close_all(lua_State *L);
+
+// Does the Resource count as open?
+static inline bool resource_is_open(const Resource *r) {
+  return link_is_linked(&r->link);
+}
+
+#endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// resolve.c: host names to addresses and back, on libuv's thread pool. A
+// cancelled look-up is abandoned: its request stays until libuv is done with
+// it, and its answer is dropped. Custom resolvers are handled in Lua.
+#include <netdb.h>
+#include <string.h>
+#include <uv.h>
+
+#include "../base/mem.h"
+#include "../bind/await.h"
+#include "../bind/class.h"
+#include "../bind/error.h"
+#include "address.h"
+#include "io.h"
+
+// One look-up, in C memory. `task` is NULL once it is abandoned.
+typedef struct Lookup {
+  union {
+    uv_getaddrinfo_t address;
+    uv_getnameinfo_t name;
+  } req;
+  Task *task;
+  int status;
+  struct addrinfo *found;
+  char host[NI_MAXHOST], service[NI_MAXSERV];
+  struct addrinfo hints;
+  Address from;
+  int flags;
+} Lookup;
+
+static void on_answer(Lookup *l) {
+  if (l->task != NULL) {
+    task_wake(l->task, WAKE_OK);
+    return;
+  }
+  if (l->found != NULL) uv_freeaddrinfo(l->found);
+  mem_free(l);
+}
+
+static void on_addresses(uv_getaddrinfo_t *req, int status,
+                         struct addrinfo *found) {
+  Lookup *l = req->data;
+  l->status = status;
+  l->found = found;
+  on_answer(l);
+}
+
+static void on_names(uv_getnameinfo_t *req, int status, const char *host,
+                     const char *service) {
+  Lookup *l = req->data;
+  l->status = status;
+  if (status == 0) {
+    strncpy(l->host, host, sizeof l->host - 1);
+    strncpy(l->service, service, sizeof l->service - 1);
+  }
+  on_answer(l);
+}
+
+static AbortResult abandon(Task *t, void *self, int code) {
+  UNUSED(t);
+  UNUSED(code);
+  Lookup *l = self;
+  l->task = NULL;
+  uv_cancel((uv_req_t *)&l->req);
+  return ABORT_DONE;
+}
+
+static int raise_failure(lua_State *L, int status, const char *what) {
+  char name[32], text[128];
+  uv_err_name_r(status, name, sizeof name);
+  uv_strerror_r(status, text, sizeof text);
+  error_push(L, ERROR_OS, "[%s] %s: %s", name, what, text);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "code");
+  lua_pushinteger(L, status);
+  lua_setfield(L, -2, "errno");
+  lua_pushstring(L, what);
+  lua_setfield(L, -2, "syscall");
+  return lua_error(L);
+}
+
+static void set_integer(lua_State *L, const char *name, int value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+// Under a protected call: (addrinfo) -> the array of results.
+static int push_results(lua_State *L) {
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (const struct addrinfo *a = lua_touserdata(L, 1); a != NULL;
+       a = a->ai_next) {
+    lua_createtable(L, 0, 5);
+    set_integer(L, "family", a->ai_family);
+    set_integer(L, "type", a->ai_socktype);
+    set_integer(L, "proto", a->ai_protocol);
+    lua_pushstring(L, a->ai_canonname == NULL ? "" : a->ai_canonname);
+    lua_setfield(L, -2, "canonname");
+    Address address;
+    memset(&address, 0, sizeof address);
+    address.length = a->ai_addrlen;
+    memcpy(&address.storage, a->ai_addr, a->ai_addrlen);
+    address_push(L, &address);
+    lua_setfield(L, -2, "address");
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+static int finish_addresses(lua_State *L, Task *t, void *self, int code) {
+  if (code < 0) return await_raise(L, t, code);
+  Lookup *l = self;
+  int status = l->status;
+  lua_pushcfunction(L, push_results);
+  lua_pushlightuserdata(L, l->found);
+  int result = lua_pcall(L, 1, 1, 0);
+  if (l->found != NULL) uv_freeaddrinfo(l->found);
+  mem_free(l);
+  if (result != LUA_OK) return lua_error(L);
+  if (status != 0) return raise_failure(L, status, "getaddrinfo");
+  return 1;
+}
+
+static uv_loop_t *loop_of(const Task *t) {
+  return poll_loop(runner_of_task(t)->state->poll);
+}
+
+static void start_addresses(lua_State *L, Task *t, void *self) {
+  Lookup *l = self;
+  l->task = t;
+  l->req.address.data = l;
+  int status =
+      uv_getaddrinfo(loop_of(t), &l->req.address, on_addresses,
+                     lua_tostring(L, 1), lua_tostring(L, 2), &l->hints);
+  if (status == 0) return;
+  mem_free(l);
+  raise_failure(L, status, "getaddrinfo");
+}
+
+static Lookup *new_lookup(lua_State *L) {
+  Lookup *l = mem_alloc(sizeof(Lookup));
+  if (l == NULL) luaL_error(L, "not enough memory");
+  return l;
+}
+
+static int option(lua_State *L, const char *name) {
+  return (int)opts_number(L, 3, name, 0);
+}
+
+static int numeric_result(lua_State *L, const struct addrinfo *hints) {
+  struct addrinfo numeric = *hints, *found = NULL;
+  numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+  if (getaddrinfo(lua_tostring(L, 1), lua_tostring(L, 2), &numeric, &found) !=
+      0) {
+    return 0;
+  }
+  lua_pushcfunction(L, push_results);
+  lua_pushlightuserdata(L, found);
+  int result = lua_pcall(L, 1, 1, 0);
+  freeaddrinfo(found);
+  if (result != LUA_OK) lua_error(L);
+  return 1;
+}
+
+static void read_hints(lua_State *L, struct addrinfo *hints) {
+  memset(hints, 0, sizeof *hints);
+  hints->ai_family = option(L, "family");
+  hints->ai_socktype = option(L, "type");
+  hints->ai_protocol = option(L, "proto");
+  hints->ai_flags = option(L, "flags");
+}
+
+static void check_lookup_arguments(lua_State *L) {
+  static const char *const known[] = {"family", "type", "proto", "flags", NULL};
+  luaL_optstring(L, 1, NULL);
+  luaL_optstring(L, 2, NULL);
+  opts_check(L, 3, known);
+  lua_settop(L, 3);
+}
+
+// trio.socket._numeric(host or nil, port or nil [, opts]) -> the results if
+// no name has to be looked up, else nil. Never waits.
+static int l_numeric(lua_State *L) {
+  check_lookup_arguments(L);
+  struct addrinfo hints;
+  read_hints(L, &hints);
+  return numeric_result(L, &hints);
+}
+
+// trio.socket._getaddrinfo(host or nil, port or nil [, opts]) -> array of
+// {family, type, proto, canonname, address}. Raises OSError.
+static int l_getaddrinfo(lua_State *L) {
+  static const Op op = {.name = "trio.socket.getaddrinfo",
+                        .start = start_addresses,
+                        .abort = abandon,
+                        .finish = finish_addresses};
+  check_lookup_arguments(L);
+  await_check(L, op.name);
+  struct addrinfo hints;
+  read_hints(L, &hints);
+  Lookup *l = new_lookup(L);
+  l->hints = hints;
+  return await(L, &op, l);
+}
+
+static int finish_names(lua_State *L, Task *t, void *self, int code) {
+  if (code < 0) return await_raise(L, t, code);
+  Lookup *l = self;
+  char host[NI_MAXHOST], service[NI_MAXSERV];
+  int status = l->status;
+  strcpy(host, l->host);
+  strcpy(service, l->service);
+  mem_free(l);
+  if (status != 0) return raise_failure(L, status, "getnameinfo");
+  lua_pushstring(L, host);
+  lua_pushstring(L, service);
+  return 2;
+}
+
+static void start_names(lua_State *L, Task *t, void *self) {
+  Lookup *l = self;
+  l->task = t;
+  l->req.name.data = l;
+  int status =
+      uv_getnameinfo(loop_of(t), &l->req.name, on_names,
+                     (const struct sockaddr *)&l->from.storage, l->flags);
+  if (status == 0) return;
+  mem_free(l);
+  raise_failure(L, status, "getnameinfo");
+}
+
+// trio.socket._getnameinfo(address, flags) -> host, service. Raises OSError.
+static int l_getnameinfo(lua_State *L) {
+  static const Op op = {.name = "trio.socket.getnameinfo",
+                        .start = start_names,
+                        .abort = abandon,
+                        .finish = finish_names};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  int flags = (int)luaL_optinteger(L, 2, 0);
+  Address from;
+  lua_rawgeti(L, 1, 1);
+  const char *host = lua_tostring(L, -1);
+  bool is_v6 = host != NULL && strchr(host, ':') != NULL;
+  address_check(L, 1, is_v6 ? AF_INET6 : AF_INET, &from);
+  lua_settop(L, 2);
+  await_check(L, op.name);
+  Lookup *l = new_lookup(L);
+  l->from = from;
+  l->flags = flags;
+  return await(L, &op, l);
+}
+
+void resolve_open(lua_State *L) {
+  static const luaL_Reg functions[] = {{"_numeric", l_numeric},
+                                       {"_getaddrinfo", l_getaddrinfo},
+                                       {"_getnameinfo", l_getnameinfo},
+                                       {NULL, NULL}};
+  lua_getfield(L, -1, "socket");
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 1);
+}

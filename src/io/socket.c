@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+// socket.c: trio.socket: making sockets and their methods that never wait
+// (Trio: trio.socket). Descriptors are non-blocking and close on exec.
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../bind/error.h"
+#include "address.h"
+#include "io.h"
+#include "oserror.h"
+
+static void close_resource(lua_State *L, Resource *r) {
+  Socket *s = CONTAINER_OF(r, Socket, resource);
+  watch_close(L, s->fd);
+  close(s->fd);
+  s->fd = -1;
+}
+
+void socket_close(lua_State *L, Socket *s) {
+  if (s->fd < 0) return;
+  resource_done(&s->resource);
+  close_resource(L, &s->resource);
+}
+
+static const char *kind_of(int type) {
+  return type == SOCK_STREAM  ? "a stream socket"
+         : type == SOCK_DGRAM ? "a datagram socket"
+                              : "a socket";
+}
+
+Socket *socket_push(lua_State *L, int fd, int family, int type, int proto,
+                    int level) {
+  Socket *s = class_new(L, &socket_class, sizeof(Socket), 0);
+  s->fd = fd;
+  s->family = family;
+  s->type = type;
+  s->proto = proto;
+  resource_open(L, &s->resource, kind_of(type), level, close_resource);
+  watch_close(L, fd);  // of an earlier descriptor with this number
+  return s;
+}
+
+static Socket *self(lua_State *L) { return class_check(L, 1, &socket_class); }
+
+Socket *socket_check(lua_State *L, int idx) {
+  Socket *s = class_check(L, idx, &socket_class);
+  if (s->fd < 0) {
+    error_raise(L, ERROR_CLOSED_RESOURCE, "this socket is closed");
+  }
+  return s;
+}
+
+// ---- methods
+
+// socket:bind_now(address): bind without resolving names or a checkpoint.
+static int l_bind_now(lua_State *L) {
+  Socket *s = socket_check(L, 1);
+  Address address;
+  address_check(L, 2, s->family, &address);
+  if (bind(s->fd, (struct sockaddr *)&address.storage, address.length) != 0) {
+    int number = errno;
+    address_push_text(L, &address);
+    return oserror_raise(L, number, "bind", lua_tostring(L, -1));
+  }
+  return 0;
+}
+
+// socket:listen([backlog=128])
+static int l_listen(lua_State *L) {
+  Socket *s = socket_check(L, 1);
+  lua_Integer backlog = luaL_optinteger(L, 2, 128);
+  luaL_argcheck(L, backlog >= 0 && backlog <= INT_MAX, 2, "out of range");
+  if (listen(s->fd, (int)backlog) != 0) {
+    return oserror_raise(L, errno, "listen", NULL);
+  }
+  return 0;
+}
+
+// socket:shutdown(how): trio.socket.SHUT_RD, SHUT_WR or SHUT_RDWR.
+static int l_shutdown(lua_State *L) {
+  Socket *s = socket_check(L, 1);
+  int how = (int)luaL_checkinteger(L, 2);
+  if (shutdown(s->fd, how) != 0) {
+    return oserror_raise(L, errno, "shutdown", NULL);
+  }
+  if (how == SHUT_WR || how == SHUT_RDWR) s->shut_write = true;
+  return 0;
+}
+
+// socket:close(): no checkpoint. Who waits gets ClosedResourceError.
+static int l_close(lua_State *L) {
+  socket_close(L, self(L));
+  return 0;
+}
+
+// socket:detach() -> the descriptor, which now belongs to the caller.
+static int l_detach(lua_State *L) {
+  Socket *s = socket_check(L, 1);
+  watch_close(L, s->fd);
+  resource_done(&s->resource);
+  lua_pushinteger(L, s->fd);
+  s->fd = -1;
+  return 1;
+}
+
+// socket:dup() -> another socket object for the same connection.
+static int l_dup(lua_State *L) {
+  const Socket *s = socket_check(L, 1);
+  int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return oserror_raise(L, errno, "dup", NULL);
+  socket_push(L, fd, s->family, s->type, s->proto, 1);
+  return 1;
+}
+
+typedef int (*NameCall)(int fd, struct sockaddr *address, socklen_t *length);
+
+static int push_name(lua_State *L, NameCall call, const char *what) {
+  const Socket *s = socket_check(L, 1);
+  Address address;
+  memset(&address, 0, sizeof address);
+  address.length = sizeof address.storage;
+  if (call(s->fd, (struct sockaddr *)&address.storage, &address.length) != 0) {
+    return oserror_raise(L, errno, what, NULL);
+  }
+  address_push(L, &address);
+  return 1;
+}
+
+// socket:getsockname() -> address
+static int l_getsockname(lua_State *L) {
+  return push_name(L, getsockname, "getsockname");
+}
+
+// socket:getpeername() -> address
+static int l_getpeername(lua_State *L) {
+  return push_name(L, getpeername, "getpeername");
+}
+
+// socket:getsockopt(level, option [, size]) -> number, or a string of `size`
+static int l_getsockopt(lua_State *L) {
+  const Socket *s = socket_check(L, 1);
+  int level = (int)luaL_checkinteger(L, 2);
+  int option = (int)luaL_checkinteger(L, 3);
+  lua_Integer size = luaL_optinteger(L, 4, 0);
+  luaL_argcheck(L, size >= 0 && size <= 4096, 4, "out of range");
+  union {
+    int number;
+    char bytes[4096];
+  } value = {0};
+  socklen_t length = size == 0 ? sizeof value.number : (socklen_t)size;
+  if (getsockopt(s->fd, level, option, &value, &length) != 0) {
+    return oserror_raise(L, errno, "getsockopt", NULL);
+  }
+  if (size == 0) {
+    lua_pushinteger(L, value.number);
+  } else {
+    lua_pushlstring(L, value.bytes, length);
+  }
+  return 1;
+}
+
+// socket:setsockopt(level, option, value): a number, boolean or string
+static int l_setsockopt(lua_State *L) {
+  const Socket *s = socket_check(L, 1);
+  int level = (int)luaL_checkinteger(L, 2);
+  int option = (int)luaL_checkinteger(L, 3);
+  int result;
+  if (lua_type(L, 4) == LUA_TSTRING) {
+    size_t length;
+    const char *bytes = lua_tolstring(L, 4, &length);
+    result = setsockopt(s->fd, level, option, bytes, (socklen_t)length);
+  } else {
+    int number = lua_isboolean(L, 4) ? lua_toboolean(L, 4)
+                                     : (int)luaL_checkinteger(L, 4);
+    result = setsockopt(s->fd, level, option, &number, sizeof number);
+  }
+  if (result != 0) return oserror_raise(L, errno, "setsockopt", NULL);
+  return 0;
+}
+
+// socket:fileno() -> the descriptor, -1 once closed
+static int l_fileno(lua_State *L) {
+  lua_pushinteger(L, self(L)->fd);
+  return 1;
+}
+
+// socket:is_readable() -> would a read return at once?
+static int l_is_readable(lua_State *L) {
+  const Socket *s = socket_check(L, 1);
+  struct pollfd p = {s->fd, POLLIN, 0};
+  lua_pushboolean(L, poll(&p, 1, 0) > 0);
+  return 1;
+}
+
+static int get_family(lua_State *L) {
+  lua_pushinteger(L, self(L)->family);
+  return 1;
+}
+
+static int get_type(lua_State *L) {
+  lua_pushinteger(L, self(L)->type);
+  return 1;
+}
+
+static int get_proto(lua_State *L) {
+  lua_pushinteger(L, self(L)->proto);
+  return 1;
+}
+
+static int get_did_shutdown(lua_State *L) {
+  lua_pushboolean(L, self(L)->shut_write);
+  return 1;
+}
+
+static int socket_gc(lua_State *L) {
+  resource_collected(L, &self(L)->resource);
+  return 0;
+}
+
+static int socket_tostring(lua_State *L) {
+  const Socket *s = self(L);
+  if (s->fd < 0) {
+    lua_pushfstring(L, "<trio.socket %p closed>", (const void *)s);
+  } else {
+    lua_pushfstring(L, "<trio.socket %p fd %d>", (const void *)s, s->fd);
+  }
+  return 1;
+}
+
+static const luaL_Reg socket_methods[] = {
+    {"bind_now", l_bind_now},
+    {"listen", l_listen},
+    {"shutdown", l_shutdown},
+    {"close", l_close},
+    {"detach", l_detach},
+    {"dup", l_dup},
+    {"getsockname", l_getsockname},
+    {"getpeername", l_getpeername},
+    {"getsockopt", l_getsockopt},
+    {"setsockopt", l_setsockopt},
+    {"fileno", l_fileno},
+    {"is_readable", l_is_readable},
+    {"accept", transfer_accept},
+    {"connect_now", transfer_connect},
+    {"recv", transfer_recv},
+    {"recvfrom", transfer_recvfrom},
+    {"send", transfer_send},
+    {"sendto_now", transfer_sendto},
+    {"wait_writable", transfer_wait_writable},
+    {NULL, NULL}};
+static const ClassField socket_fields[] = {
+    {"family", get_family, NULL},
+    {"type", get_type, NULL},
+    {"proto", get_proto, NULL},
+    {"did_shutdown_SHUT_WR", get_did_shutdown, NULL},
+    {NULL, NULL, NULL}};
+static const luaL_Reg socket_meta[] = {{"__gc", socket_gc},
+                                       {"__close", l_close},
+                                       {"__tostring", socket_tostring},
+                                       {NULL, NULL}};
+const Class socket_class = {"trio.socket", socket_methods, socket_fields,
+                            socket_meta};
+
+// ---- functions of trio.socket
+
+// trio.socket._socket([family [, type [, proto]]]) -> socket
+static int l_socket(lua_State *L) {
+  int family = (int)luaL_optinteger(L, 1, AF_INET);
+  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
+  int proto = (int)luaL_optinteger(L, 3, 0);
+  int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+  if (fd < 0) return oserror_raise(L, errno, "socket", NULL);
+  socket_push(L, fd, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), proto, 2);
+  return 1;
+}
+
+// trio.socket.socketpair([family [, type [, proto]]]) -> socket, socket
+static int l_socketpair(lua_State *L) {
+  int family = (int)luaL_optinteger(L, 1, AF_UNIX);
+  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
+  int proto = (int)luaL_optinteger(L, 3, 0);
+  int fds[2];
+  if (socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds) !=
+      0) {
+    return oserror_raise(L, errno, "socketpair", NULL);
+  }
+  socket_push(L, fds[0], family, type, proto, 1);
+  socket_push(L, fds[1], family, type, proto, 1);
+  return 2;
+}
+
+static int option_of(int fd, int option, int fallback) {
+  int value;
+  socklen_t length = sizeof value;
+  if (getsockopt(fd, SOL_SOCKET, option, &value, &length) != 0) {
+    return fallback;
+  }
+  return value;
+}
+
+// trio.socket.fromfd(fd) -> a socket for a duplicate of the descriptor, with
+// the family and type that it really has.
+static int l_fromfd(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  Address address;
+  address.length = sizeof address.storage;
+  if (getsockname(fd, (struct sockaddr *)&address.storage, &address.length) !=
+      0) {
+    return oserror_raise(L, errno, "fromfd", NULL);
+  }
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return oserror_raise(L, errno, "fromfd", NULL);
+  fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
+  socket_push(L, copy, address.storage.ss_family,
+              option_of(copy, SO_TYPE, SOCK_STREAM), 0, 1);
+  return 1;
+}
+
+void socket_open(lua_State *L) {
+  static const luaL_Reg functions[] = {{"_socket", l_socket},
+                                       {"socketpair", l_socketpair},
+                                       {"fromfd", l_fromfd},
+                                       {NULL, NULL}};
+  class_register(L, &socket_class);
+  lua_getfield(L, -1, "socket");
+  class_push_members(L, &socket_class);
+  lua_setfield(L, -2, "_methods");
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 1);
+}
