@@ -426,4 +426,30 @@ describe("a scope and a nursery", function()
     end)
     assert.equal(7, now())
   end)
+
+  trio_it("CP-03 a checkpoint returns if a shield comes before its error",
+    function()
+      -- Whether a checkpoint in a cancelled scope raises when another task
+      -- shields it after that many schedule points.
+      local function raises(points)
+        local inner, raised = trio.CancelScope(), nil
+        trio.open_nursery(function(nursery)
+          nursery:start_soon(function()
+            for _ = 1, points do lowlevel.cancel_shielded_checkpoint() end
+            inner.shield = true
+          end)
+          trio.CancelScope():run(function(outer)
+            outer:cancel()
+            inner:run(function()
+              local ok, why = pcall(lowlevel.checkpoint)
+              raised = not ok and H.is_cancelled(why)
+            end)
+          end)
+        end)
+        return raised
+      end
+      assert.is_false(raises(0))
+      assert.is_false(raises(1))
+      assert.is_true(raises(2))
+    end)
 end)
