@@ -15,7 +15,6 @@
 #include "bind/pcall.h"
 #include "bind/peek.h"
 #include "bind/runner.h"
-#include "io/io.h"
 #include "trio.h"
 
 #ifndef TRIO_VERSION
@@ -29,27 +28,29 @@ static void (*const opens[])(lua_State *) = {
     variables_open,  event_open,   lock_open,     semaphore_open,
     condition_open,  limiter_open, channel_open,  lowlevel_open,
     reschedule_open, parking_open, token_open,    tree_open,
-    instrument_open, testing_open, clock_open,    peek_open,
-    watch_open,      constants_open, socket_open, resolve_open,
-    stream_open};
+    instrument_open, testing_open, clock_open,    peek_open};
 
-// Each embedded file returns a function(trio) that adds its names.
+// Each embedded file returns a function(trio, kit) that adds its names; `kit`
+// is a table for what these files share and nobody else sees.
 static void open_embedded(lua_State *L) {
+  lua_newtable(L);
   for (const EmbeddedLua *file = embedded_lua; file->name != NULL; file++) {
     if (luaL_loadbufferx(L, file->source, file->length, file->name, "t") !=
         LUA_OK) {
       lua_error(L);
     }
     lua_call(L, 0, 1);
-    lua_pushvalue(L, -2);
-    lua_call(L, 1, 0);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 0);
   }
+  lua_pop(L, 1);
 }
 
 int luaopen_trio(lua_State *L) {
   luaL_checkversion(L);
   lua_newtable(L);
-  static const char *const spaces[] = {"lowlevel", "testing", "abc", "socket"};
+  static const char *const spaces[] = {"lowlevel", "testing", "abc"};
   for (int i = 0; i < COUNT_OF(spaces); i++) {
     lua_newtable(L);
     lua_setfield(L, -2, spaces[i]);
