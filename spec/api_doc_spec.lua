@@ -6,7 +6,8 @@
 -- in the registry. Names that begin with an underscore are not public.
 --   * Every function and method has an entry: a heading "### `signature`", or a
 --     row of a table whose first cell is the signature.
---   * Every other value and every field is named in backquotes somewhere.
+--   * Every other value and every field is named in backquotes somewhere;
+--     numbers excepted: they are constants of the system.
 --   * Every entry names something that exists, and says what an entry must say.
 
 local trio = require "trio"
@@ -51,7 +52,7 @@ local function collect_names(t, prefix, found)
         and not debug.getmetatable(value)
       if is_space and next(value) ~= nil then
         collect_names(value, full, found)
-      elseif not is_space then
+      elseif not is_space and type(value) ~= "number" then
         found[full] = value
       end
     end
