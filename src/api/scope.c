@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "../bind/error.h"
+#include "../bind/explain.h"
 #include "../bind/group.h"
 #include "../bind/spawn.h"
 #include "../bind/with.h"
@@ -90,13 +91,20 @@ void scope_enter(lua_State *L, Task *t, Scope *s, int idx) {
 // Replace the error on top, if there is one, by a report of misnesting.
 static void push_misnesting(lua_State *L, Scope *s, Task *t, bool failed,
                             const char *relation) {
+  if (failed) {
+    explain_push_replaced(L);
+    lua_remove(L, -2);
+  } else {
+    lua_pushliteral(L, "");
+  }
   task_push_repr(L, t);
   lua_pushfstring(L,
                   "Cancel scope stack corrupted: attempted to exit "
-                  "<trio.CancelScope %p> %s %s; %s",
-                  (void *)s, relation, lua_tostring(L, -1), misnesting_advice);
-  lua_remove(L, -2);
-  if (failed) lua_remove(L, -2);
+                  "<trio.CancelScope %p> %s %s; %s%s",
+                  (void *)s, relation, lua_tostring(L, -1), misnesting_advice,
+                  lua_tostring(L, -2));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 static void retire(Scope *s) {

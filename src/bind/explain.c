@@ -169,6 +169,17 @@ void explain_push_error(lua_State *L, int idx) {
   lua_pushliteral(L, "(unprintable error)");
 }
 
+void explain_push_replaced(lua_State *L) {
+  if (error_is(L, -1, ERROR_CANCELLED)) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  explain_push_error(L, -1);
+  lua_pushfstring(L, "; that happened after the error: %s",
+                  lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
 void explain_push_brief(lua_State *L, int idx) {
   if (group_is(L, idx)) {
     group_push_title(L, idx);

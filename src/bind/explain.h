@@ -25,6 +25,10 @@ void explain_push_error(lua_State *L, int idx);
 // would make it long for each. [-0, +1, m]
 void explain_push_brief(lua_State *L, int idx);
 
+// A report of misuse takes the place of the error on top: push words that keep
+// what it said, empty ones for a Cancelled. [-0, +1, m]
+void explain_push_replaced(lua_State *L);
+
 // Push one line for a task: what it waits in, and where. [-0, +1, m]
 void explain_push_wait(lua_State *L, Task *t);
 
