@@ -139,6 +139,17 @@ for name, protect in pairs(both) do
       assert.is_true(rawequal(group, err))
     end)
 
+    H.trio_it("lets KeyboardInterrupt pass, in groups too", function()
+      local interrupt = trio.KeyboardInterrupt("stop")
+      local inner = trio.ExceptionGroup("inner", {"a", interrupt})
+      local outer = trio.ExceptionGroup("outer", {trio.Error("b"), inner})
+      for _, value in ipairs({interrupt, inner, outer}) do
+        local ok, err = pcall(protect, error, value)
+        assert.is_false(ok)
+        assert.is_true(rawequal(value, err))
+      end
+    end)
+
     H.trio_it("lets a saved Cancelled pass outside of every scope", function()
       local saved
       trio.move_on_after(1, function()
@@ -270,6 +281,13 @@ for name, protect in pairs(installed) do
         nursery.cancel_scope:cancel()
       end)
       assert.equal(36, swallowed)
+    end)
+
+    H.trio_it("catches KeyboardInterrupt, as Lua's", function()
+      local interrupt = trio.KeyboardInterrupt("stop")
+      local ok, err = protect(error, interrupt)
+      assert.is_false(ok)
+      assert.is_true(rawequal(interrupt, err))
     end)
 
     H.trio_it("CANCEL-76 counts no other error", function()

@@ -190,6 +190,23 @@ describe("a deadline", function()
     check(scope, true, true)
   end)
 
+  H.trio_it("CANCEL-11 is not waited for any more once it is cancelled",
+    function()
+      local function next_deadline()
+        return lowlevel.current_statistics().seconds_to_next_deadline
+      end
+      trio.CancelScope({deadline = 5}):run(function(scope)
+        assert.equal(5, next_deadline())
+        scope:cancel()
+        assert.equal(math.huge, next_deadline())
+        scope.deadline = 7
+        assert.equal(7, scope.deadline)
+        assert.equal(math.huge, next_deadline())
+      end)
+      trio.CancelScope({deadline = 5}):run(function() end)
+      assert.equal(math.huge, next_deadline())
+    end)
+
   H.trio_it("CANCEL-12 can be set by another task", function()
     local scope = trio.CancelScope()
     trio.open_nursery(function(nursery)
