@@ -262,6 +262,13 @@ static void run_batch(Runner *R) {
   if (R->shuffling) shuffle_batch(R);
   Link *link;
   while ((link = list_shift(&s->batch)) != NULL) {
+    // With many tasks each step starts with cache misses: get the next one's
+    // memory on its way.
+    Link *next = list_first(&s->batch);
+    if (next != NULL) {
+      __builtin_prefetch(CONTAINER_OF(next, Task, run_link)->co);
+      __builtin_prefetch(next->next);
+    }
     step(R, CONTAINER_OF(link, Task, run_link));
     if (R->crashed) return;
   }
@@ -323,6 +330,7 @@ static void look_outside(Runner *R, bool block) {
       if (s->ready_count > 0 || R->crashed) timeout = 0;
     }
     if (!(timeout > 0)) timeout = 0;
+    if (timeout > 0) spawn_trim_pool(R);
   }
   if (timeout > MAX_WAIT) timeout = MAX_WAIT;
   Task *idler = NULL;

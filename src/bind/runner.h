@@ -48,6 +48,7 @@ struct Runner {
   Task *root, *main;
   bool main_done;
   int live;       // tasks that have not ended
+  int peak;       // the largest `live` so far
   int slots;      // anchors ever used in this run
   int free_slot;  // first unused anchor, 0: none
   List pool;      // ended tasks to be used again, by run_link (spawn.c)

@@ -45,8 +45,9 @@ static void anchor(lua_State *L, Runner *R, Task *t, int object) {
   if (slot > R->slots) R->slots = slot;
 }
 
-// How many ended tasks are kept for reuse: starting on a coroutine that has
-// finished is several times cheaper than making one.
+// How many ended tasks are kept for reuse while the run idles; while it is busy
+// as many as once lived. Starting on a coroutine that has finished is several
+// times cheaper than making one.
 enum { POOL_LIMIT = 1000 };
 
 // Nobody may be able to tell: the program never got hold of the task or its
@@ -54,34 +55,50 @@ enum { POOL_LIMIT = 1000 };
 // coroutine ended well, with no hook of its own.
 static bool can_reuse(const Runner *R, const Task *t) {
   return R->state->installed && !t->exposed && !t->failed && !t->has_failure &&
-         !t->system && R->pooled < POOL_LIMIT && lua_gettop(t->co) == 0 &&
+         !t->system && R->pooled < R->peak && lua_gettop(t->co) == 0 &&
          lua_status(t->co) == LUA_OK && lua_gethook(t->co) == lua_gethook(R->L);
 }
 
-void spawn_release(Task *t) {
-  if (t->remembered) return;
-  Runner *R = runner_of_task(t);
+static void let_go(Runner *R, Task *t) {
   lua_State *L = R->L;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  if (can_reuse(R, t)) {
-    // The name is often the function itself: keep nothing of it alive.
-    lua_rawgeti(L, -1, t->slot);
-    lua_pushnil(L);
-    lua_setiuservalue(L, -2, TASK_NAME);
-    if (t->has_context) {
-      lua_pushnil(L);
-      lua_setiuservalue(L, -2, TASK_CONTEXT);
-    }
-    lua_pop(L, 2);
-    list_push_front(&R->pool, &t->run_link);
-    R->pooled++;
-    return;
-  }
   lua_pushinteger(L, R->free_slot);
   lua_rawseti(L, -2, t->slot);
   lua_pop(L, 1);
   R->free_slot = t->slot;
   t->slot = 0;
+}
+
+// Keep nothing of what it ran: its name is often the function itself.
+static void clean(Runner *R, Task *t) {
+  lua_State *L = R->L;
+  spawn_push_object(L, t);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -2, TASK_NAME);
+  if (t->has_context) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, -2, TASK_CONTEXT);
+  }
+  lua_pop(L, 1);
+}
+
+void spawn_release(Task *t) {
+  if (t->remembered) return;
+  Runner *R = runner_of_task(t);
+  if (!can_reuse(R, t)) {
+    let_go(R, t);
+    return;
+  }
+  clean(R, t);
+  list_push_front(&R->pool, &t->run_link);
+  R->pooled++;
+}
+
+void spawn_trim_pool(Runner *R) {
+  while (R->pooled > POOL_LIMIT) {
+    R->pooled--;
+    let_go(R, CONTAINER_OF(list_shift(&R->pool), Task, run_link));
+  }
 }
 
 void spawn_push_object(lua_State *L, Task *t) {
@@ -140,8 +157,9 @@ Task *spawn_at(lua_State *L, int slot) {
 }
 
 // Why the task ends badly although its body may not have failed: it left a
-// nursery or a scope open in some coroutine. Pushes the error, or nothing.
-static bool push_corruption(lua_State *L, Task *t) {
+// nursery or a scope open in some coroutine. Pushes the error, or nothing. The
+// body's own error stands on top if it failed.
+static bool push_corruption(lua_State *L, Task *t, bool failed) {
   const char *what = NULL;
   if (!list_is_empty(&t->nurseries)) {
     what = "Nursery";
@@ -150,14 +168,19 @@ static bool push_corruption(lua_State *L, Task *t) {
     what = "Cancel scope";
   }
   if (what == NULL) return false;
+  if (failed) {
+    explain_push_replaced(L);
+  } else {
+    lua_pushliteral(L, "");
+  }
   task_push_repr(L, t);
   lua_pushfstring(L,
                   "%s stack corrupted: %s ended while a %s that it opened was "
                   "still open in a coroutine; leave scopes and nurseries in "
-                  "the order in which they were entered",
+                  "the order in which they were entered%s",
                   what, lua_tostring(L, -1),
-                  what[0] == 'N' ? "nursery" : "cancel scope");
-  lua_remove(L, -2);
+                  what[0] == 'N' ? "nursery" : "cancel scope",
+                  lua_tostring(L, -2));
   return true;
 }
 
@@ -177,7 +200,7 @@ static int task_ended(lua_State *L, int status, lua_KContext context) {
   UNUSED(context);
   Task *t = runner_running->sched.current;
   bool ok = status == LUA_OK || status == LUA_YIELD;
-  if (push_corruption(L, t)) ok = false;
+  if (push_corruption(L, t, !ok)) ok = false;
   if (ok) return lua_gettop(L) - 1;
   explain_failure(L, t);
   t->failed = true;
@@ -292,7 +315,7 @@ Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
   lua_pushcfunction(co, with_handler);
   lua_xmove(L, co, count + 1);
   t->values = count + 2;
-  R->live++;
+  if (++R->live > R->peak) R->peak = R->live;
   return t;
 }
 
@@ -301,6 +324,8 @@ void task_push_name(lua_State *L, Task *t) {
   lua_getiuservalue(L, -1, TASK_NAME);
   if (lua_type(L, -1) == LUA_TFUNCTION) {
     naming_push_function(L, -1);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -4, TASK_NAME);
     lua_remove(L, -2);
   }
   lua_remove(L, -2);

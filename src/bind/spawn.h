@@ -38,6 +38,9 @@ Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system);
 // the next spawn. No allocation.
 void spawn_release(Task *t);
 
+// The run idles: let most of the tasks kept for reuse go. No allocation.
+void spawn_trim_pool(Runner *R);
+
 // Push the task's Lua object for the library's own use. [-0, +1, -]
 void spawn_push_object(lua_State *L, Task *t);
 

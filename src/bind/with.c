@@ -116,7 +116,7 @@ int with_handler(lua_State *L) {
 
 void with_push_traceback(lua_State *L, Task *t, int idx) {
   idx = lua_absindex(L, idx);
-  if (!is_recorded(L, t, idx)) {
+  if (!t->has_failure || !is_recorded(L, t, idx)) {
     lua_pushnil(L);
     return;
   }

@@ -63,21 +63,31 @@ typedef enum AbortResult {
 // _INTERRUPTED, _DEADLOCK or _DISCARDED.
 typedef AbortResult (*AbortFn)(struct Task *t, void *self, int code);
 
+// The fields that every step touches come first and share two cache lines.
 struct Task {
   Sched *sched;
+  // Coroutines. `co` is the task's own; `top` the innermost known one now
+  // running; `waiting` the one that parked.
+  struct lua_State *co, *top, *waiting;
+  struct CancelStatus *cancel;  // innermost active status
+  Link run_link;                // in sched->ready or the batch, while READY
   TaskState state;
+  int values;  // how many values the waker moved onto `waiting`
+  int wake_code;
+  int depth;  // nested bodies since the last resume (bind/with.c)
+  uint32_t schedule_points, cancel_points;
   bool abort_tried;     // in this park
   bool hopping;         // yielded only to empty the C stack: resume at once
+  bool has_sleep_data;  // custom_sleep_data is set
   bool system;          // belongs to the runtime: no Ctrl+C, run-start context
   bool exposed;         // the program may hold the task or its coroutine
   bool has_context;     // it has context variables
   bool context_shared;  // and their table belongs to other tasks too
-  bool has_sleep_data;  // custom_sleep_data is set
   bool remembered;      // a lock names it as the owner that broke it
   bool has_failure;     // an error of it was recorded (bind/with.c)
   bool rethrowing;      // an error on its way out is raised once more
-
-  Link run_link;  // in sched->ready or the batch, while READY
+  bool failed;          // it ended with an error
+  bool pinned;          // DONE, but its stack is still needed
 
   // The park slot: meaningful from task_park until the wait has finished.
   AbortFn abort;
@@ -87,35 +97,23 @@ struct Task {
   struct Lot *lot;       // the Lot that wait_link stands in, or NULL
   Timer timer;           // a sleep's own deadline
   double cushion;        // of wait_all_tasks_blocked
-  int wake_code;
-  int values;  // how many values the waker moved onto `waiting`
   struct CancelReason *cancel_reason;  // of the delivered cancellation
 
-  // Cancellation.
-  struct CancelStatus *cancel;  // innermost active status
-  Link cancel_link;             // in cancel->tasks
-  Link abort_link;              // in sched->aborts, during a delivery
-
-  // Coroutines. `co` is the task's own; `top` the innermost known one now
-  // running; `waiting` the one that parked.
-  struct lua_State *co, *top, *waiting;
-  int depth;  // nested bodies since the last resume (bind/with.c)
+  Link cancel_link;  // in cancel->tasks
+  Link abort_link;   // in sched->aborts, during a delivery
 
   // Structure, owned by the layers above.
   struct Nursery *parent;           // NULL for the root task
   struct CancelStatus *base;        // status of the nursery it belongs to
   void (*on_exit)(struct Task *t);  // tells the nursery; no Lua, no failure
   struct CancelReason *failure;     // why its error cancels the nursery
-  bool failed;                      // it ended with an error
-  bool pinned;                      // DONE, but its stack is still needed
   struct Nursery *eventual_parent;  // while in nursery:start limbo
   Link child_link;                  // in parent's children or failed list
   List nurseries;                   // open ones, outermost first
   List breaks;                      // parking lots that break when it ends
   int slot;                         // index of its anchor (bind/spawn.c)
-  uint32_t schedule_points, cancel_points;
-  uint64_t swallowed_in;  // bind/pcall.c: the scope whose Cancelled it kept
-  int swallowed;          // for itself, and how often
+  int swallowed;          // bind/pcall.c: how often it kept a Cancelled of
+  uint64_t swallowed_in;  // this scope for itself
 };
 
 // Prepare a zeroed Task.
