@@ -90,6 +90,42 @@ for _, path in ipairs(docs.pages()) do
   end)
 end
 
+describe("docs/architecture.md and docs/lifetimes.md", function()
+  -- Files may be named without the folder src/.
+  local function exists(path)
+    local file = io.open(path) or io.open("src/" .. path)
+    if file then file:close() end
+    return file ~= nil
+  end
+
+  local sources = io.popen("cat src/*/*.[ch] spec/support/*"):read("a")
+
+  -- The names of files and of functions or fields in the text that are wrong.
+  local function unknown_names(text)
+    local unknown = {}
+    for quoted in text:gmatch("`([%w_/.]+)`") do
+      local is_path = quoted:find("%.[ch]$") or quoted:find("%.lua$")
+      local is_name = quoted:find("^%l+_[%l_]+$")
+      if is_path and not quoted:find("/x[._]") and not exists(quoted)
+        or is_name and not sources:find("%f[%w_]" .. quoted .. "%f[^%w_]") then
+        unknown[#unknown + 1] = quoted
+      end
+    end
+    return unknown
+  end
+
+  it("name what is there", function()
+    for _, path in ipairs {"docs/architecture.md", "docs/lifetimes.md"} do
+      assert.same({}, unknown_names(docs.prose(docs.read(path))))
+    end
+  end)
+
+  it("would not name what is not there", function()
+    assert.same({"bind/no.c", "no_such_name"},
+                unknown_names("`bind/no.c`, `no_such_name`, `bind/await.c`"))
+  end)
+end)
+
 describe("README.md", function()
   local text = docs.read("README.md")
 
