@@ -15,6 +15,7 @@
 #include "bind/pcall.h"
 #include "bind/peek.h"
 #include "bind/runner.h"
+#include "io/io.h"
 #include "trio.h"
 
 #ifndef TRIO_VERSION
@@ -28,7 +29,9 @@ static void (*const opens[])(lua_State *) = {
     variables_open,  event_open,   lock_open,     semaphore_open,
     condition_open,  limiter_open, channel_open,  lowlevel_open,
     reschedule_open, parking_open, token_open,    tree_open,
-    instrument_open, testing_open, clock_open,    peek_open};
+    instrument_open, testing_open, clock_open,    peek_open,
+    watch_open,      constants_open, socket_open, resolve_open,
+    stream_open};
 
 // Each embedded file returns a function(trio, kit) that adds its names; `kit`
 // is a table for what these files share and nobody else sees.
@@ -50,7 +53,7 @@ static void open_embedded(lua_State *L) {
 int luaopen_trio(lua_State *L) {
   luaL_checkversion(L);
   lua_newtable(L);
-  static const char *const spaces[] = {"lowlevel", "testing", "abc"};
+  static const char *const spaces[] = {"lowlevel", "testing", "abc", "socket"};
   for (int i = 0; i < COUNT_OF(spaces); i++) {
     lua_newtable(L);
     lua_setfield(L, -2, spaces[i]);
