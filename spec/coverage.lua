@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- coverage.lua: how many of the promised behaviours (spec/behaviours.txt) have
 -- a spec. An id counts where it stands in the name of a test, that is in the
--- string given to a function called it or something_it. Pending tests do not
--- count. Run from the project's root: `make coverage`.
+-- string given to a function called it, something_it or describe. Pending tests
+-- do not count. Run from the project's root: `make coverage`.
 
 local areas = {}         -- in the order of the file: {name, total, title, ids}
 local known = {}         -- id -> title
@@ -40,8 +40,8 @@ local function count_tests(path, count)
   local file = assert(io.open(path))
   local text = ("\n" .. file:read("a")):gsub("\n%s*%-%-[^\n]*", "")
   file:close()
-  for called, name in text:gmatch('%f[%w_]([%w_]+)%s*%(?%s*"([^"\n]*)"') do
-    if called == "it" or called:find("_it$") then
+  for called, name in text:gmatch('%f[%w_]([%w_]+)[%s(]*"([^"\n]*)"') do
+    if called == "it" or called:find("_it$") or called == "describe" then
       for id in name:gmatch("%u+%-%d%d") do
         if known[id] then
           count[id] = (count[id] or 0) + 1
