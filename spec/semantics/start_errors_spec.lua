@@ -119,6 +119,13 @@ describe("an error before started", function()
           hidden:start_soon(error, K)
         end)
       H.group_set(err.cause, V, K)
+      err = H.raises_class(trio.TrioInternalError, nursery.start, nursery,
+        function()
+          local hidden = lowlevel.current_task().parent_nursery
+          hidden:start_soon(error, nil)
+          hidden:start_soon(error, nil)
+        end)
+      H.group_set(err.cause, nil, nil)
     end)
   end)
 end)

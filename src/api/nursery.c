@@ -154,8 +154,9 @@ static int get_child_tasks(lua_State *L) {
 
 static int nursery_tostring(lua_State *L) {
   const Nursery *n = self(L);
-  lua_pushfstring(L, "<trio.Nursery %p %s, %d children>", (const void *)n,
-                  n->closed ? "closed" : "open", n->child_count);
+  lua_pushfstring(L, "<trio.Nursery %p %s, %d child%s>", (const void *)n,
+                  n->closed ? "closed" : "open", n->child_count,
+                  n->child_count == 1 ? "" : "ren");
   return 1;
 }
 

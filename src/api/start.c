@@ -111,8 +111,9 @@ static int spawn_child(lua_State *L) {
 // Raise what the hidden nursery raised, without the group around it.
 static int rethrow_unwrapped(lua_State *L) {
   if (error_is(L, -1, ERROR_GROUP)) {
-    lua_getfield(L, -1, "exceptions");
-    if (lua_rawlen(L, -1) > 1) {
+    int count = group_push_parts(L, -1);
+    lua_pop(L, 1);
+    if (count > 1) {
       lua_pop(L, 1);
       error_push(L, ERROR_INTERNAL,
                  "the hidden nursery of nursery:start had several tasks; the "
