@@ -181,7 +181,7 @@ local function check(names)
   math.randomseed(os.time())
 end
 
-describe("random programs", function()
+describe("random programs #slow", function()
   it("of nurseries, starts and scopes keep the rules", function()
     check(STRUCTURED)
   end)

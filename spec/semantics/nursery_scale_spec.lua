@@ -194,7 +194,7 @@ describe("ten thousand bodies in one another", function()
     assert.equal(7, trio.current_time())
   end)
 
-  trio_it("are cancelled from outside", function()
+  trio_it("are cancelled from outside #slow", function()
     local seen
     local scope = trio.move_on_after(1, function()
       nest(DEEP, trio.open_nursery, function()
@@ -208,7 +208,7 @@ describe("ten thousand bodies in one another", function()
     assert.equal(1, trio.current_time())
   end)
 
-  trio_it("carry an error out, one group for each", function()
+  trio_it("carry an error out, one group for each #slow", function()
     local E = trio.Error("E")
     local err = H.raises_class(trio.ExceptionGroup, nest, DEEP,
       trio.open_nursery, function() error(E) end)
