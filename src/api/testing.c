@@ -66,19 +66,51 @@ static int l_points(lua_State *L) {
   return 2;
 }
 
-// trio.testing._set_budget(n): let the next n C allocations succeed and later
-// ones fail; negative: no limit.
-static int l_set_budget(lua_State *L) {
-  mem_set_budget((long)luaL_checkinteger(L, 1));
-  return 0;
+#ifdef TRIO_TEST
+// The state's own allocator, and how often it may still be asked for more.
+static lua_Alloc real_allocator;
+static void *real_data;
+static long allowance = -1;
+
+static void *limited(void *data, void *block, size_t old, size_t size) {
+  bool grows = size > 0 && (block == NULL || size > old);
+  if (grows && allowance >= 0 && allowance-- == 0) {
+    allowance = 0;
+    return NULL;
+  }
+  return real_allocator(data, block, old, size);
 }
+
+// trio.testing._with_budget(kind, n, fn, ...) -> as pcall(fn, ...): only the
+// first n allocations of that kind ("lua" or "c") succeed meanwhile.
+static int l_with_budget(lua_State *L) {
+  static const char *const kinds[] = {"lua", "c", NULL};
+  int kind = luaL_checkoption(L, 1, NULL, kinds);
+  long budget = (long)luaL_checkinteger(L, 2);
+  if (real_allocator == NULL) {
+    real_allocator = lua_getallocf(L, &real_data);
+    lua_setallocf(L, limited, real_data);
+  }
+  luaL_checkstack(L, 10, NULL);
+  if (kind == 0) allowance = budget;
+  if (kind == 1) mem_set_budget(budget);
+  int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 0);
+  allowance = -1;
+  mem_set_budget(-1);
+  lua_pushboolean(L, status == LUA_OK);
+  lua_replace(L, 2);
+  return lua_gettop(L) - 1;
+}
+#endif
 
 void testing_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"wait_all_tasks_blocked", l_wait_all_tasks_blocked},
       {"_counters", l_counters},
       {"_points", l_points},
-      {"_set_budget", l_set_budget},
+#ifdef TRIO_TEST
+      {"_with_budget", l_with_budget},
+#endif
       {NULL, NULL}};
   lua_getfield(L, -1, "testing");
   luaL_setfuncs(L, functions, 0);

@@ -1,0 +1,167 @@
+-- SPDX-License-Identifier: MIT
+-- The allocation-failure sweep (`make oom`): every scenario runs with a budget
+-- of 0, 1, 2... allocations, once for those of Lua and once for our own, until
+-- it succeeds. Each failure must be a clean "not enough memory", and leave the
+-- runtime as it was. Needs the build with TRIO_TEST.
+local trio = require "trio"
+local with_budget = trio.testing._with_budget
+local lowlevel = trio.lowlevel
+
+local scenarios = {
+  {"an empty run", function() end},
+  {"checkpoints and sleeps", function()
+    lowlevel.checkpoint()
+    trio.sleep(0.001)
+    trio.sleep_until(trio.current_time() - 1)
+  end},
+  {"scopes", function()
+    trio.move_on_after(0.001, function() trio.sleep(5) end)
+    trio.CancelScope{deadline = math.huge}:run(function(scope)
+      scope:cancel("reason")
+      trio.CancelScope{shield = true}:run(lowlevel.checkpoint)
+    end)
+  end},
+  {"too slow", function()
+    local ok, err = pcall(trio.fail_after, 0.001, trio.sleep_forever)
+    if not ok and not trio.isinstance(err, trio.TooSlowError) then
+      error(err, 0)
+    end
+  end},
+  {"children", function()
+    trio.open_nursery(function(nursery)
+      for _ = 1, 5 do
+        nursery:start_soon(function() lowlevel.checkpoint() end)
+      end
+      nursery:start_soon({name = "named"}, trio.sleep, 0.001)
+    end)
+  end},
+  {"failing children", function()
+    local ok, err = pcall(trio.open_nursery, function(nursery)
+      nursery:start_soon(trio.sleep_forever)
+      nursery:start_soon(error, "planned")
+      nursery:start_soon(function() trio.sleep(0.001) error({}) end)
+      trio.sleep_forever()
+    end)
+    assert(not ok)
+    if not tostring(err):find("planned", 1, true) then error(err, 0) end
+  end},
+  {"start", function()
+    trio.open_nursery(function(nursery)
+      local value = nursery:start(function(status, x)
+        status:started(x)
+        lowlevel.checkpoint()
+      end, 7)
+      assert(value == 7)
+    end)
+  end},
+  {"coroutines", function()
+    for _ in trio.coroutine.wrap(function()
+      for i = 1, 3 do
+        lowlevel.checkpoint()
+        trio.coroutine.yield(i)
+      end
+    end) do lowlevel.checkpoint() end
+  end},
+  {"variables and tokens", function()
+    local var = trio.ContextVar("v", 1)
+    var:set(2)
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(function() var:set(3) end)
+    end)
+    lowlevel.RunVar("r"):set(1)
+    lowlevel.current_trio_token():run_sync_soon(function() end)
+    lowlevel.checkpoint()
+  end},
+  {"primitives", function()
+    local event, lock = trio.Event(), trio.Lock()
+    local limiter, semaphore = trio.CapacityLimiter(1), trio.Semaphore(1)
+    local condition = trio.Condition(trio.Lock())
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(event.wait, event)
+      for _ = 1, 2 do
+        nursery:start_soon(lock.with, lock, lowlevel.checkpoint)
+        nursery:start_soon(limiter.with, limiter, lowlevel.checkpoint)
+        nursery:start_soon(semaphore.with, semaphore, lowlevel.checkpoint)
+      end
+      nursery:start_soon(function()
+        condition:with(function() condition:wait() end)
+      end)
+      lowlevel.checkpoint()
+      lowlevel.checkpoint()
+      condition:with(function() condition:notify_all() end)
+      event:set()
+    end)
+  end},
+  {"channels", function()
+    local send, receive = trio.open_memory_channel(2)
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(function()
+        for i = 1, 20 do send:send(i) end
+        send:close()
+      end)
+      nursery:start_soon(function()
+        local sum = 0
+        for v in receive do sum = sum + v end
+        assert(sum == 210)
+      end)
+    end)
+  end},
+  {"instruments and statistics", function()
+    local seen = 0
+    local instrument = {task_scheduled = function() seen = seen + 1 end}
+    lowlevel.add_instrument(instrument)
+    lowlevel.checkpoint()
+    lowlevel.current_statistics()
+    lowlevel.task_tree()
+    lowlevel.remove_instrument(instrument)
+  end},
+}
+
+-- Does the error say, anywhere in it, that memory ran out?
+local function is_memory_error(err, depth)
+  depth = depth or 0
+  if depth > 20 then return false end
+  if type(err) == "string" then
+    return err:find("memory", 1, true) ~= nil or
+      err:find("error in error handling", 1, true) ~= nil
+  end
+  if type(err) ~= "table" then return false end
+  if trio.isinstance(err, trio.ExceptionGroup) then
+    for leaf in err:leaves() do
+      if is_memory_error(leaf, depth + 1) then return true end
+    end
+  end
+  return is_memory_error(rawget(err, "cause"), depth + 1) or
+    is_memory_error(rawget(err, "message"), depth + 1)
+end
+
+local function sweep(kind, fn)
+  trio.run(fn) -- makes what is made once
+  collectgarbage() collectgarbage()
+  local before = trio.testing._counters()
+  for budget = 0, 20000 do
+    local ok, err = with_budget(kind, budget, trio.run, fn)
+    if not ok and not is_memory_error(err) then
+      error(("budget %d: %s"):format(budget, tostring(err)))
+    end
+    err = nil -- luacheck: ignore
+    if budget % 10 == 0 or ok then
+      collectgarbage() collectgarbage()
+      local after = trio.testing._counters()
+      assert.same(before, after, "after budget " .. budget)
+      assert.equal("fine", trio.run(function() return "fine" end))
+    end
+    if ok then return budget end
+  end
+  error("no budget was enough")
+end
+
+describe("when memory runs out in", function()
+  for _, scenario in ipairs(scenarios) do
+    for _, kind in ipairs {"lua", "c"} do
+      it(scenario[1] .. ", allocations of " .. kind, function()
+        assert.is_true(sweep(kind, scenario[2]) > 0)
+      end)
+    end
+  end
+end)
