@@ -2,8 +2,9 @@
 -- api_doc_spec.lua: the manual and the library know the same names.
 --
 -- The public API is what can be reached from require "trio" through plain
--- tables, and the members of its classes, which are found by their metatables
--- in the registry. Names that begin with an underscore are not public.
+-- tables, and the members of its classes. Those written in C are found by their
+-- metatables in the registry, those in Lua as upvalues of public functions.
+-- Names that begin with an underscore are not public.
 --   * Every function and method has an entry: a heading "### `signature`", or a
 --     row of a table whose first cell is the signature.
 --   * Every other value and every field is named in backquotes somewhere;
@@ -26,6 +27,7 @@ local OBJECTS = {
   ["trio.MemoryReceiveChannel"] = "receive",
   ["trio.MemorySendChannel"] = "send",
   ["trio.Nursery"] = "nursery",
+  ["trio.SafeReceiveChannel"] = "receive",
   ["trio.Semaphore"] = "semaphore",
   ["trio.StrictFIFOLock"] = "lock",
   ["trio.SystemClock"] = "clock",
@@ -36,8 +38,13 @@ local OBJECTS = {
   ["trio.lowlevel.ParkingLot"] = "lot",
   ["trio.lowlevel.RunVar"] = "var",
   ["trio.lowlevel.Task"] = "task",
+  ["trio.lowlevel.UnboundedQueue"] = "queue",
   ["trio.testing.MockClock"] = "clock",
+  ["trio.testing.Sequencer"] = "seq",
 }
+
+-- What every class written in Lua has for its own use (lua/trio/_class.lua).
+local PRIVATE = {new = true, is = true, check_self = true, check_async = true}
 
 local function is_public(name)
   return type(name) == "string" and not name:find("^_")
@@ -70,9 +77,38 @@ local function members_of(metatable)
   return type(index) == "table" and index or {}
 end
 
+-- The public members of a class written in Lua.
+local function members_in_lua(class)
+  local members = {}
+  for name, value in pairs(class) do
+    if is_public(name) and not PRIVATE[name] then members[name] = value end
+  end
+  return members
+end
+
+-- Adds the classes that a function, or one that it calls, has as an upvalue.
+local function collect_lua_classes(fn, classes, seen)
+  if seen[fn] then return end
+  seen[fn] = true
+  for i = 1, math.huge do
+    local name, value = debug.getupvalue(fn, i)
+    if not name then return end
+    if type(value) == "function" then
+      collect_lua_classes(value, classes, seen)
+    elseif type(value) == "table" and rawget(value, "check_self") then
+      classes[value.__name] = members_in_lua(value)
+    end
+  end
+end
+
 -- {["trio.Nursery"] = members}, for all classes of the library.
-local function collect_classes()
-  local classes = {}
+local function collect_classes(names)
+  local classes, seen = {}, {}
+  for _, value in pairs(names) do
+    if type(value) == "function" then
+      collect_lua_classes(value, classes, seen)
+    end
+  end
   for key, value in pairs(debug.getregistry()) do
     local name = type(key) == "userdata" and type(value) == "table"
       and rawget(value, "__name")
@@ -133,7 +169,8 @@ local function read_manual()
   return manual
 end
 
-local names, classes = collect_names(trio, "trio", {}), collect_classes()
+local names = collect_names(trio, "trio", {})
+local classes = collect_classes(names)
 local manual = read_manual()
 
 -- Does a page have the name in backquotes, alone or within an expression?
@@ -157,6 +194,9 @@ end
 local function exists(name)
   local object, method = name:match("^([%w_]+):([%w_]+)$")
   if object then return has_method(object, method) end
+  for _, known in pairs(OBJECTS) do
+    if name == known then return true end  -- one that is called
+  end
   if name == "Class" then return true end
   local value = {trio = trio}
   for part in name:gmatch("[^.]+") do
@@ -229,6 +269,7 @@ describe("this check", function()
     assert.is_nil(names["trio.testing._counters"])
     assert.equal("function", type(classes["trio.Nursery"].start_soon))
     assert.truthy(classes["trio.Nursery"].child_tasks)
+    assert.truthy(classes["trio.lowlevel.UnboundedQueue"].get_batch)
   end)
 
   it("misses what nobody wrote", function()
