@@ -13,7 +13,11 @@ struct uv_loop_s;
 
 // A new loop, or NULL.
 Poll *poll_new(void);
-// Close what is left open on the loop and free it.
+// One that uses a host's loop, or NULL. It must not be waited in.
+Poll *poll_borrow(struct uv_loop_s *loop);
+bool poll_is_borrowed(const Poll *p);
+// Close what is left open on the loop and free it. Of a host's loop only our
+// own handles are closed; their memory goes when the host runs it again.
 void poll_free(Poll *p);
 
 // Process what is due. Blocks for at most `seconds` (0: not at all, INFINITY:

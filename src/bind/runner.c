@@ -7,6 +7,7 @@
 #include "../base/mem.h"
 #include "../core/cancel.h"
 #include "../core/lot.h"
+#include "alarm.h"
 #include "explain.h"
 #include "interrupt.h"
 #include "pcall.h"
@@ -315,61 +316,89 @@ static bool may_skip_poll(Runner *R) {
   return sched_now(s) < first->key;
 }
 
-static void look_outside(Runner *R, bool block) {
+// How long the pass may wait, and what it means if nothing happens meanwhile.
+static void prepare_wait(Runner *R) {
   Sched *s = &R->sched;
-  if (R->on_wakeup != NULL) R->on_wakeup(R);
-  bool busy = s->ready_count > 0;
-  if (busy && may_skip_poll(R)) return;
-  double timeout = 0;
-  if (!busy) {
+  Wait *w = &R->wait;
+  *w = (Wait){.timeout = 0};
+  if (s->ready_count == 0) {
     double deadline = sched_next_deadline(s);
-    timeout = deadline == INFINITY ? INFINITY
-                                   : s->clock->sleep_time(s->clock, deadline);
-    if (timeout == INFINITY && list_is_empty(&s->idlers)) {
+    w->timeout = deadline == INFINITY
+                     ? INFINITY
+                     : s->clock->sleep_time(s->clock, deadline);
+    if (w->timeout == INFINITY && list_is_empty(&s->idlers)) {
       check_deadlock(R);
-      if (s->ready_count > 0 || R->crashed) timeout = 0;
+      if (s->ready_count > 0 || R->crashed) w->timeout = 0;
     }
-    if (!(timeout > 0)) timeout = 0;
-    if (timeout > 0) spawn_trim_pool(R);
+    if (!(w->timeout > 0)) w->timeout = 0;
+    if (w->timeout > 0) spawn_trim_pool(R);
   }
-  if (timeout > MAX_WAIT) timeout = MAX_WAIT;
-  Task *idler = NULL;
-  bool jump = false;
+  if (w->timeout > MAX_WAIT) w->timeout = MAX_WAIT;
   Link *link = list_first(&s->idlers);
   if (link != NULL) {
-    Task *t = CONTAINER_OF(link, Task, wait_link);
-    if (t->cushion < timeout) {
-      idler = t;
-      timeout = t->cushion;
+    double cushion = CONTAINER_OF(link, Task, wait_link)->cushion;
+    if (cushion < w->timeout) {
+      w->wakes_idlers = true;
+      w->timeout = w->cushion = cushion;
     }
-  } else if (R->mock != NULL && R->autojump < timeout) {
-    timeout = R->autojump;
-    jump = true;
+  } else if (R->mock != NULL && R->autojump < w->timeout) {
+    w->jumps = true;
+    w->timeout = R->autojump;
   }
-  double cushion = idler == NULL ? 0 : idler->cushion;
-  if (R->on_io != NULL) R->on_io(R, timeout, true);
-  bool whole = poll_wait(R->state->poll, block ? timeout : 0);
-  if (R->on_io != NULL) R->on_io(R, timeout, false);
+}
+
+// The wait is over; `whole`: all of its time passed.
+static void settle_wait(Runner *R, bool whole) {
+  Sched *s = &R->sched;
+  const Wait w = R->wait;
   if (R->on_wakeup != NULL) R->on_wakeup(R);
   R->idle_passes = 0;
   R->polled_at = clock_coarse();
   bool expired = sched_expire(s, sched_now(s));
   if (expired || s->ready_count > 0 || !whole) return;
-  if (idler != NULL) wake_idlers(s, cushion);
-  if (jump) autojump(R);
+  if (w.wakes_idlers) wake_idlers(s, w.cushion);
+  if (w.jumps) autojump(R);
 }
 
-bool runner_tick(Runner *R, bool block) {
-  Runner *outer = runner_running;
-  runner_running = R;
-  look_outside(R, block);
+static void look_outside(Runner *R) {
+  if (R->on_wakeup != NULL) R->on_wakeup(R);
+  if (R->sched.ready_count > 0 && may_skip_poll(R)) return;
+  prepare_wait(R);
+  if (R->on_io != NULL) R->on_io(R, R->wait.timeout, true);
+  bool whole = poll_wait(R->state->poll, R->wait.timeout);
+  if (R->on_io != NULL) R->on_io(R, R->wait.timeout, false);
+  settle_wait(R, whole);
+}
+
+static void work(Runner *R) {
   interrupt_check(R);
   peek_check(R);
+  alarm_check(R);
   if (!R->crashed) run_batch(R);
-  runner_running = outer;
-  return R->live > 0 && !R->crashed;
 }
 
+static bool goes_on(const Runner *R) { return R->live > 0 && !R->crashed; }
+
 void runner_loop(Runner *R) {
-  while (runner_tick(R, true)) continue;
+  Runner *outer = runner_running;
+  runner_running = R;
+  do {
+    look_outside(R);
+    work(R);
+  } while (goes_on(R));
+  runner_running = outer;
+}
+
+bool runner_tick(Runner *R, bool whole) {
+  Runner *outer = runner_running;
+  runner_running = R;
+  if (R->on_io != NULL) R->on_io(R, R->wait.timeout, false);
+  settle_wait(R, whole);
+  work(R);
+  if (goes_on(R)) {
+    prepare_wait(R);
+    if (R->on_io != NULL) R->on_io(R, R->wait.timeout, true);
+  }
+  runner_running = outer;
+  return goes_on(R);
 }

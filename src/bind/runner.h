@@ -39,6 +39,14 @@ struct Instruments;
 struct TokenQueue;
 struct Interrupt;
 
+// One wait for something to happen, and what its end means.
+typedef struct Wait {
+  double timeout;     // seconds, 0: don't wait
+  bool wakes_idlers;  // after all of it, tasks in wait_all_tasks_blocked
+  double cushion;     // ... with this cushion are woken
+  bool jumps;         // after all of it, the mock clock jumps
+} Wait;
+
 struct Runner {
   Sched sched;
   State *state;
@@ -63,6 +71,7 @@ struct Runner {
   Task **shuffle;    // scratch space of a batch, room for every task
   int idle_passes;   // batches since the last poll
   double polled_at;  // coarse time of the last poll
+  Wait wait;         // the present one
   double autojump;   // threshold of the mock clock, INFINITY otherwise
   MockClock *mock;   // the clock, if it is one of ours
   bool crashed;      // internal error: the value is in the registry
@@ -82,6 +91,9 @@ struct Runner {
   void (*on_step)(Runner *R, Task *t, bool before);
   void (*on_exit)(Runner *R, Task *t);
   void (*on_io)(Runner *R, double timeout, bool before);
+  // Told about resources that are collected while open (api/leftover.c); NULL
+  // unless the run is watched.
+  void (*on_leak)(lua_State *L, const char *text);
 };
 
 // The runner whose tick is executing in this OS thread, or NULL.
@@ -125,9 +137,10 @@ void runner_init(lua_State *L, Runner *R);
 void runner_deinit(Runner *R);
 // Run ticks until no task lives.
 void runner_loop(Runner *R);
-// One pass: wait for I/O (only if `block`), expire deadlines, run a batch.
-// Returns false once no task lives.
-bool runner_tick(Runner *R, bool block);
+// One pass of a guest run, on a loop that somebody else drives: settle the wait
+// in R->wait (`whole`: all of its time passed), run a batch, prepare the next
+// wait. Returns false once no task lives.
+bool runner_tick(Runner *R, bool whole);
 
 // Remember an internal error (the value on top of R->L) for the end of the
 // run and stop the loop. [-1, +0, m]
