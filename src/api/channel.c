@@ -354,16 +354,28 @@ static const luaL_Reg receive_meta[] = {{"__call", receive_call},
 static const Class receive_class = {"trio.MemoryReceiveChannel",
                                     receive_methods, NULL, receive_meta};
 
+// The size of the buffer at index 1.
+static double check_limit(lua_State *L) {
+  if (lua_isinteger(L, 1)) {
+    lua_Integer limit = lua_tointeger(L, 1);
+    luaL_argcheck(L, limit >= 0, 1, "must not be negative");
+    return (double)limit;
+  }
+  static const char expected[] = "integer or math.huge";
+  if (lua_type(L, 1) != LUA_TNUMBER) luaL_typeerror(L, 1, expected);
+  double limit = lua_tonumber(L, 1);
+  if (limit != INFINITY) {
+    const char *text = luaL_tolstring(L, 1, NULL);
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "%s expected, got %s", expected, text));
+  }
+  return limit;
+}
+
 // trio.open_memory_channel(max_buffer_size) -> send end, receive end. A whole
 // number >= 0 (0: rendezvous) or math.huge. Usable outside of runs.
 static int l_open_memory_channel(lua_State *L) {
-  bool unbounded =
-      lua_type(L, 1) == LUA_TNUMBER && lua_tonumber(L, 1) == INFINITY;
-  if (!unbounded && !lua_isinteger(L, 1)) {
-    return luaL_typeerror(L, 1, "integer or math.huge");
-  }
-  double limit = lua_tonumber(L, 1);
-  if (limit < 0) return luaL_argerror(L, 1, "must not be negative");
+  double limit = check_limit(L);
   Channel *ch = channel_push(L, limit);
   int state = lua_gettop(L);
   push_end(L, &send_class, state, ch);
