@@ -77,6 +77,25 @@ function P.refuses_writing(object, class, fields)
   assert.equal(class, getmetatable(object))
 end
 
+-- In the order in which they are looked for.
+local KINDS = {
+  {"closed", trio.ClosedResourceError},
+  {"broken", trio.BrokenResourceError},
+  {"end", trio.EndOfChannel},
+  {"would block", trio.WouldBlock},
+}
+
+--- What fn(...) came to: its result ("done" for none), or "closed", "broken",
+--- "end", "would block". Other errors go on.
+function P.outcome(fn, ...)
+  local ok, value = pcall(fn, ...)
+  if ok then return value == nil and "done" or value end
+  for _, kind in ipairs(KINDS) do
+    if trio.isinstance(value, kind[2]) then return kind[1] end
+  end
+  error(value, 0)
+end
+
 --- Collects twice, then tells how many of the weakly held objects are left.
 function P.left_of(weak)
   collectgarbage()
