@@ -175,7 +175,7 @@ static void check_option(lua_State *L, int opts, const char *name,
 }
 
 // Values and errors of the options are checked before anything is set up.
-static void check_options(lua_State *L, int opts) {
+void run_check_options(lua_State *L, int opts) {
   opts_check(L, opts, known_options);
   group_strict_option(L, opts, true);
   opts_boolean(L, opts, "restrict_keyboard_interrupt_to_checkpoints", false);
@@ -333,10 +333,10 @@ int run_finish(lua_State *L, Runner *R) {
 // is. Options: clock, instruments, strict_exception_groups,
 // restrict_keyboard_interrupt_to_checkpoints, seed, on_deadlock. Not inside of
 // another run of this state. Mirrors trio.run.
-static int l_run(lua_State *L) {
+int run_lua(lua_State *L) {
   int main = 1;
   if (opts_is(L, 1)) {
-    check_options(L, 1);
+    run_check_options(L, 1);
     main = 2;
   }
   arg_callable(L, main);
@@ -385,7 +385,7 @@ static int l_defaults(lua_State *L) {
 }
 
 void run_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"run", l_run},
+  static const luaL_Reg functions[] = {{"run", run_lua},
                                        {"_traceback_of", l_traceback_of},
                                        {"_defaults", l_defaults},
                                        {NULL, NULL}};

@@ -5,6 +5,12 @@
 
 #include "../bind/runner.h"
 
+// trio.run as a Lua function.
+int run_lua(lua_State *L);
+
+// Raise unless the table at that index has good options for trio.run. [v]
+void run_check_options(lua_State *L, int idx);
+
 // Prepare the zeroed runner for main and its `count` arguments on top of the
 // stack; `opts` is the index of checked options or 0. Raises what goes wrong,
 // with nothing left behind. [-(count+1), +0, v]

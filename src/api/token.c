@@ -30,7 +30,7 @@ struct TokenQueue {
   atomic_int references;
   pthread_mutex_t mutex;  // guards what follows
   Call *first, **last;
-  int foreign;     // calls in the list
+  atomic_int foreign;  // calls in the list
   bool done;       // refuses calls
   Runner *runner;  // NULL once the run is over
   Task *waiting;   // the token task, while parked (only its own thread)
@@ -109,9 +109,13 @@ void token_end(Runner *R) {
     mem_free(call);
   }
   pthread_mutex_unlock(&q->mutex);
+  lua_pushnil(R->L);
+  lua_rawsetp(R->L, LUA_REGISTRYINDEX, &token_key);
   R->token = NULL;
   release(q);
 }
+
+bool token_is_pending(const Runner *R) { return R->token->foreign > 0; }
 
 int token_size(const Runner *R) {
   const TokenQueue *q = R->token;

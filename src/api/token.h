@@ -14,6 +14,8 @@ void token_begin(lua_State *L, Runner *R);
 void token_end(Runner *R);
 // The body of the system task `<TrioToken.run_sync_soon task>`.
 int token_main(lua_State *L);
+// Did another thread queue a call since the last pass?
+bool token_is_pending(const Runner *R);
 // Calls that wait in the queue.
 int token_size(const Runner *R);
 

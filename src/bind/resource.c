@@ -28,6 +28,8 @@ void resource_collected(lua_State *L, Resource *r) {
   list_remove(&r->link);
   r->close(L, r);
   lua_warning(L, text, 0);
+  Runner *R = runner_running;
+  if (R != NULL && R->on_leak != NULL) R->on_leak(L, text);
 }
 
 void resource_close_all(lua_State *L) {
@@ -36,5 +38,6 @@ void resource_close_all(lua_State *L) {
   while ((link = list_first(open)) != NULL) {
     resource_collected(L, CONTAINER_OF(link, Resource, link));
   }
-  poll_wait(state_of(L)->poll, 0);  // lets closed handles go
+  Poll *poll = state_of(L)->poll;
+  if (!poll_is_borrowed(poll)) poll_wait(poll, 0);  // lets closed handles go
 }

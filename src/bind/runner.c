@@ -105,13 +105,16 @@ Task *task_require(lua_State *L) {
   return t;
 }
 
+bool state_make_poll(State *state) {
+  if (state->poll != NULL) return true;
+  state->poll = poll_new();
+  state->kept += state->poll != NULL;
+  return state->poll != NULL;
+}
+
 void runner_init(lua_State *L, Runner *R) {
   State *state = state_of(L);
-  if (state->poll == NULL) {
-    state->poll = poll_new();
-    state->kept += state->poll != NULL;
-  }
-  if (state->poll == NULL) luaL_error(L, "the event loop can't be made");
+  if (!state_make_poll(state)) luaL_error(L, "the event loop can't be made");
   R->L = L;
   R->state = state;
   R->serial = ++state->runs;

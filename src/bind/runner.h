@@ -123,6 +123,9 @@ enum { STATE_BUFFER = 65536 };
 // The state's buffer for reading; its content lasts until the next use. [v]
 char *state_buffer(lua_State *L);
 
+// Make sure that the state has a loop; false if it can't be made.
+bool state_make_poll(State *state);
+
 // The State of L, made by luaopen. [-0, +0, -]
 State *state_of(lua_State *L);
 void state_open(lua_State *L);

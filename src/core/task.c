@@ -18,6 +18,7 @@ void task_ready(struct Task *t) {
   list_push(&t->sched->ready, &t->run_link);
   t->sched->ready_count++;
   if (t->sched->on_ready != NULL) t->sched->on_ready(t);
+  if (t->sched->on_change != NULL) t->sched->on_change(t->sched);
 }
 
 void task_park(struct Task *t, AbortFn abort, void *self, const char *name) {

@@ -107,6 +107,7 @@ struct Task {
   struct CancelStatus *base;        // status of the nursery it belongs to
   void (*on_exit)(struct Task *t);  // tells the nursery; no Lua, no failure
   struct CancelReason *failure;     // why its error cancels the nursery
+  const void *host_op;              // api/host.c: the op it waits in
   struct Nursery *eventual_parent;  // while in nursery:start limbo
   Link child_link;                  // in parent's children or failed list
   List nurseries;                   // open ones, outermost first

@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "../base/mem.h"
@@ -12,14 +15,15 @@
 #include "../bind/error.h"
 #include "io.h"
 #include "oserror.h"
+#include "socket.h"
 
 struct Watch {
   uv_poll_t poll;
   struct WatchTable *table;
-  int fd;
+  int fd;    // the number it is found by
+  int copy;  // a duplicate that is watched in its place, or -1
   int armed;  // UV_READABLE | UV_WRITABLE that libuv watches for
   Task *waiting[2];
-  bool lasting;  // keep it armed between waits
 };
 
 // Watches of a state's loop, by descriptor. An object in the registry.
@@ -51,6 +55,14 @@ static void on_closed(uv_handle_t *handle) {
 static void drop(Watch *w) {  // not found any more, freed once closed
   w->table->watches[w->fd] = NULL;
   uv_close((uv_handle_t *)&w->poll, on_closed);
+  if (w->copy >= 0) close(w->copy);
+}
+
+// The watch of a foreign descriptor lasts as long as somebody waits: its copy
+// would keep the file open.
+static void drop_if_idle(Watch *w) {
+  if (w->copy < 0 || w->waiting[WATCH_READ] || w->waiting[WATCH_WRITE]) return;
+  drop(w);
 }
 
 static void on_event(uv_poll_t *poll, int status, int events);
@@ -69,10 +81,17 @@ static void arm(Watch *w, int events) {
   }
 }
 
+// A watch that nobody waits for is nothing that could still happen: it does
+// not keep the loop alive.
+static void forget(Watch *w, WatchSide side) {
+  w->waiting[side] = NULL;
+  if (w->waiting[1 - side] == NULL) uv_unref((uv_handle_t *)&w->poll);
+}
+
 static void wake(Watch *w, WatchSide side, int code) {
   Task *t = w->waiting[side];
   if (t == NULL) return;
-  watch_cancel(w, side);
+  forget(w, side);
   task_wake(t, code);
 }
 
@@ -85,13 +104,15 @@ static void on_event(uv_poll_t *poll, int status, int events) {
     events = UV_READABLE | UV_WRITABLE;
   }
   int keep = w->armed & ~UV_WRITABLE;
-  if ((events & UV_READABLE) && (w->waiting[WATCH_READ] == NULL || !w->lasting))
+  if ((events & UV_READABLE) && w->waiting[WATCH_READ] == NULL) {
     keep &= ~UV_READABLE;
+  }
   if (events & UV_READABLE) wake(w, WATCH_READ, WAKE_OK);
   if (events & UV_WRITABLE) wake(w, WATCH_WRITE, WAKE_OK);
   if (w->waiting[WATCH_WRITE] != NULL) keep |= UV_WRITABLE;
   if (w->waiting[WATCH_READ] != NULL) keep |= UV_READABLE;
   arm(w, keep);
+  drop_if_idle(w);
 }
 
 static void grow(lua_State *L, WatchTable *table, int fd) {
@@ -105,27 +126,62 @@ static void grow(lua_State *L, WatchTable *table, int fd) {
   table->size = size;
 }
 
-Watch *watch_get(lua_State *L, int fd, const char *what) {
-  WatchTable *table = table_of(L);
-  Watch *w = find(table, fd);
+static Watch *new_watch(lua_State *L, WatchTable *table, int fd, int copy,
+                        const char *what) {
+  Watch *w = NULL;
+  int number = ENOMEM;
+  int watched = copy >= 0 ? copy : fd;
+  int flags = fcntl(watched, F_GETFL);
+  if (flags < 0) number = errno;
+  if (flags >= 0) w = mem_alloc(sizeof(Watch));
   if (w != NULL) {
-    w->lasting = true;
-    return w;
+    number = -uv_poll_init(poll_loop(table->state->poll), &w->poll, watched);
+    // libuv makes it non-blocking, which is not our business.
+    if (!(flags & O_NONBLOCK)) fcntl(watched, F_SETFL, flags);
   }
-  if (fd < 0) oserror_raise(L, EBADF, what, NULL);
-  if (fd >= table->size) grow(L, table, fd);
-  w = mem_alloc(sizeof(Watch));
-  if (w == NULL) luaL_error(L, "not enough memory");
-  int result = uv_poll_init(poll_loop(table->state->poll), &w->poll, fd);
-  if (result != 0) {
+  if (number != 0) {
     mem_free(w);
-    oserror_raise(L, -result, what, NULL);
+    if (copy >= 0) close(copy);
+    oserror_raise(L, number, what, NULL);
   }
   w->table = table;
   w->fd = fd;
-  w->lasting = true;
+  w->copy = copy;
   table->watches[fd] = w;
   return w;
+}
+
+Watch *watch_get(lua_State *L, int fd, const char *what) {
+  WatchTable *table = table_of(L);
+  Watch *w = find(table, fd);
+  if (w == NULL) {
+    if (fd < 0) oserror_raise(L, EBADF, what, NULL);
+    if (fd >= table->size) grow(L, table, fd);
+    w = new_watch(L, table, fd, -1, what);
+  }
+  return w;
+}
+
+static bool is_same_file(int a, int b) {
+  struct stat one, two;
+  return fstat(a, &one) == 0 && fstat(b, &two) == 0 &&
+         one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+// A watch for a descriptor that somebody else may close without a word. libuv
+// aborts the process when such a thing vanishes, so it gets a duplicate.
+static Watch *get_foreign(lua_State *L, int fd, const char *what) {
+  WatchTable *table = table_of(L);
+  Watch *w = find(table, fd);
+  if (w != NULL && w->copy >= 0 && !is_same_file(fd, w->copy)) {
+    watch_close(L, fd);  // the number was used again meanwhile
+    w = NULL;
+  }
+  if (w != NULL) return w;
+  if (fd >= table->size) grow(L, table, fd);
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) oserror_raise(L, errno, what, NULL);
+  return new_watch(L, table, fd, copy, what);
 }
 
 bool watch_is_busy(lua_State *L, int fd, WatchSide side) {
@@ -145,11 +201,9 @@ void watch_begin(Watch *w, WatchSide side, Task *t) {
   arm(w, w->armed | event_of(side));
 }
 
-// A watch that nobody waits for is nothing that could still happen: it does
-// not keep the loop alive.
 void watch_cancel(Watch *w, WatchSide side) {
-  w->waiting[side] = NULL;
-  if (w->waiting[1 - side] == NULL) uv_unref((uv_handle_t *)&w->poll);
+  forget(w, side);
+  drop_if_idle(w);
 }
 
 void watch_close(lua_State *L, int fd) {
@@ -158,6 +212,13 @@ void watch_close(lua_State *L, int fd) {
   wake(w, WATCH_READ, WAKE_CLOSED);
   wake(w, WATCH_WRITE, WAKE_CLOSED);
   drop(w);
+}
+
+void watch_forget_all(lua_State *L) {
+  WatchTable *table = table_of(L);
+  for (int fd = 0; fd < table->size; fd++) {
+    if (table->watches[fd] != NULL) watch_close(L, fd);
+  }
 }
 
 // ---- trio.lowlevel
@@ -188,30 +249,34 @@ static void start_writing(lua_State *L, Task *t, void *self) {
 
 // The descriptor at index 1: a number, or an object with a method fileno.
 static int check_fd(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TNUMBER) return (int)luaL_checkinteger(L, 1);
-  if (luaL_getmetafield(L, 1, "__index") != LUA_TNIL) {
-    lua_getfield(L, 1, "fileno");
-    lua_pushvalue(L, 1);
-    lua_call(L, 1, 1);
-    if (lua_isinteger(L, -1)) return (int)lua_tointeger(L, -1);
+  int is_integer = 0;
+  lua_Integer fd = lua_tointegerx(L, 1, &is_integer);
+  if (lua_type(L, 1) != LUA_TNUMBER) {
+    is_integer = 0;
+    if (luaL_getmetafield(L, 1, "__index") != LUA_TNIL &&
+        lua_getfield(L, 1, "fileno") != LUA_TNIL) {
+      lua_pushvalue(L, 1);
+      lua_call(L, 1, 1);
+      fd = lua_tointegerx(L, -1, &is_integer);
+    }
   }
-  return luaL_typeerror(L, 1, "file descriptor");
+  if (!is_integer) luaL_typeerror(L, 1, "file descriptor");
+  return fd < -1 || fd > INT_MAX ? -1 : (int)fd;
 }
 
 static int wait_for(lua_State *L, WatchSide side, const Op *op) {
   int fd = check_fd(L);
   await_check(L, op->name);
-  // A number that was closed and used again since leaves a stale watch.
-  if (fd >= 0 && fcntl(fd, F_GETFD) < 0) {
-    int number = errno;
-    watch_close(L, fd);
-    return oserror_raise(L, number, op->name, NULL);
+  bool is_ours = class_test(L, 1, &socket_class) != NULL;
+  if (fd < 0 && is_ours) {
+    return error_raise(L, ERROR_CLOSED_RESOURCE, "this socket is closed");
   }
+  if (fcntl(fd, F_GETFD) < 0) return oserror_raise(L, errno, op->name, NULL);
   watch_check(L, fd, side);
-  Watch *w = watch_get(L, fd, op->name);
-  w->lasting = false;
   lua_settop(L, 1);
-  return await(L, op, w);
+  return await(L, op,
+               is_ours ? watch_get(L, fd, op->name)
+                       : get_foreign(L, fd, op->name));
 }
 
 // trio.lowlevel.wait_readable(fd): wait until reading would not block. Raises
@@ -247,9 +312,10 @@ static int table_gc(lua_State *L) {
     if (w == NULL) continue;
     if (table->state->poll != NULL) {
       drop(w);
-    } else {
-      mem_free(w);  // the loop went first and has closed the handle
+      continue;
     }
+    if (w->copy >= 0) close(w->copy);
+    mem_free(w);  // the loop went first and has closed the handle
   }
   mem_free(table->watches);
   table->watches = NULL;

@@ -32,6 +32,9 @@ void watch_begin(Watch *w, WatchSide side, Task *t);
 // Take it out again; for Op.abort.
 void watch_cancel(Watch *w, WatchSide side);
 
+// Stop watching everything: the state's loop is about to change.
+void watch_forget_all(lua_State *L);
+
 // The descriptor is about to be closed: wake who waits with WAKE_CLOSED and
 // stop watching. Does nothing for one that is not watched. No failure.
 void watch_close(lua_State *L, int fd);
