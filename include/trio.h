@@ -31,6 +31,10 @@ struct uv_loop_s;
 // [-0, +1, m]
 TRIO_API int luaopen_trio(lua_State *L);
 
+// The module trio.busted; Lua calls it for `require "trio.busted"` where only
+// trio.so is there. [-0, +1, v]
+TRIO_API int luaopen_trio_busted(lua_State *L);
+
 // ---- running
 
 // Like lua_pcall for a main function: run the function and its `nargs`

@@ -3,6 +3,7 @@
 // every file and from the Lua files embedded at build time. May run again in
 // the same state; several states may live side by side.
 #include <lauxlib.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/scope.h"
@@ -33,19 +34,53 @@ static void (*const opens[])(lua_State *) = {
     watch_open,      constants_open, socket_open,   resolve_open,
     stream_open};
 
-// Each embedded file returns a function(trio, kit) that adds its names; `kit`
-// is a table for what these files share and nobody else sees.
+// Call the function(trio, kit) that an embedded file returns; trio and kit
+// stand at these indices. `kit` is a table for what the files share and nobody
+// else sees. [-0, +results, e]
+static void run_embedded(lua_State *L, const EmbeddedLua *file, int trio,
+                         int kit, int results) {
+  if (luaL_loadbufferx(L, file->source, file->length, file->name, "t") !=
+      LUA_OK) {
+    lua_error(L);
+  }
+  lua_call(L, 0, 1);
+  lua_pushvalue(L, trio);
+  lua_pushvalue(L, kit);
+  lua_call(L, 2, results);
+}
+
+// The loader of a file below lua/trio/preload. Upvalues: file, trio, kit.
+static int load_embedded(lua_State *L) {
+  const EmbeddedLua *file = lua_touserdata(L, lua_upvalueindex(1));
+  run_embedded(L, file, lua_upvalueindex(2), lua_upvalueindex(3), 1);
+  return 1;
+}
+
+static const char preload_prefix[] = "trio.preload.";
+
+// lua/trio/preload/x.lua is the module trio.x: read when it is required.
+static void preload_embedded(lua_State *L, const EmbeddedLua *file, int trio,
+                             int kit) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushfstring(L, "trio.%s", file->name + sizeof preload_prefix - 1);
+  lua_pushlightuserdata(L, (void *)file);
+  lua_pushvalue(L, trio);
+  lua_pushvalue(L, kit);
+  lua_pushcclosure(L, load_embedded, 3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+// Every other embedded file adds its names to the module.
 static void open_embedded(lua_State *L) {
+  int trio = lua_gettop(L);
   lua_newtable(L);
   for (const EmbeddedLua *file = embedded_lua; file->name != NULL; file++) {
-    if (luaL_loadbufferx(L, file->source, file->length, file->name, "t") !=
-        LUA_OK) {
-      lua_error(L);
+    if (strncmp(file->name, preload_prefix, sizeof preload_prefix - 1) == 0) {
+      preload_embedded(L, file, trio, trio + 1);
+    } else {
+      run_embedded(L, file, trio, trio + 1, 0);
     }
-    lua_call(L, 0, 1);
-    lua_pushvalue(L, -3);
-    lua_pushvalue(L, -3);
-    lua_call(L, 2, 0);
   }
   lua_pop(L, 1);
 }
@@ -62,5 +97,15 @@ int luaopen_trio(lua_State *L) {
   lua_pushliteral(L, TRIO_VERSION);
   lua_setfield(L, -2, "version");
   open_embedded(L);
+  return 1;
+}
+
+// `require "trio.busted"` before `require "trio"`, with trio.so: Lua looks for
+// this name in the library of the root module.
+int luaopen_trio_busted(lua_State *L) {
+  luaL_requiref(L, "trio", luaopen_trio, 0);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_getfield(L, -1, "trio.busted");
+  lua_call(L, 0, 1);
   return 1;
 }

@@ -9,6 +9,7 @@
 
 #include "../bind/error.h"
 #include "api.h"
+#include "leftover.h"
 
 // One end. User value 1 is the shared state.
 typedef struct End {
@@ -217,6 +218,7 @@ static End *push_end(lua_State *L, const Class *c, int state, Channel *ch) {
   lua_pushvalue(L, state);
   lua_setiuservalue(L, -2, 1);
   end->ch = ch;
+  leftover_opened(L);
   return end;
 }
 
@@ -255,10 +257,12 @@ static void wake_own(Lot *lot, const End *end) {
   }
 }
 
-static void close_send(End *end) {
+// The end stands at SELF.
+static void close_send(lua_State *L, End *end) {
   if (end->closed) return;
   Channel *ch = end->ch;
   end->closed = true;
+  leftover_closed(L, SELF);
   wake_own(&ch->senders, end);
   if (--ch->open_send > 0) return;
   while (lot_unpark(&ch->receivers, WAKE_END) != NULL) continue;
@@ -268,6 +272,7 @@ static void close_receive(lua_State *L, End *end) {
   if (end->closed) return;
   Channel *ch = end->ch;
   end->closed = true;
+  leftover_closed(L, SELF);
   wake_own(&ch->receivers, end);
   if (--ch->open_receive > 0) return;
   while (lot_unpark(&ch->senders, WAKE_BROKEN) != NULL) continue;
@@ -277,7 +282,7 @@ static void close_receive(lua_State *L, End *end) {
 // send:close(): no checkpoint. Who waits through this end gets
 // ClosedResourceError; after the last end, receivers get EndOfChannel.
 static int l_send_close(lua_State *L) {
-  close_send(send_end(L));
+  close_send(L, send_end(L));
   return 0;
 }
 
@@ -292,7 +297,7 @@ static int l_receive_close(lua_State *L) {
 static int l_send_aclose(lua_State *L) {
   End *end = send_end(L);
   await_check(L, "MemorySendChannel:aclose");
-  close_send(end);
+  close_send(L, end);
   return await_checkpoint(L, "MemorySendChannel:aclose");
 }
 

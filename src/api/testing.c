@@ -3,9 +3,12 @@
 #include <math.h>
 
 #include "../base/mem.h"
+#include "../bind/alarm.h"
 #include "../bind/await.h"
 #include "../bind/class.h"
+#include "../bind/with.h"
 #include "api.h"
+#include "leftover.h"
 
 // Sorted by cushion; equal ones in order of arrival.
 static void start_idling(lua_State *L, Task *t, void *self) {
@@ -103,16 +106,27 @@ static int l_with_budget(lua_State *L) {
 }
 #endif
 
+// trio.testing._traceback(error) -> where the error that just came out of a
+// scope or nursery of this task was raised, or nil.
+static int l_traceback(lua_State *L) {
+  lua_settop(L, 1);
+  with_push_traceback(L, task_require(L), 1);
+  return 1;
+}
+
 void testing_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"wait_all_tasks_blocked", l_wait_all_tasks_blocked},
       {"_counters", l_counters},
       {"_points", l_points},
+      {"_traceback", l_traceback},
 #ifdef TRIO_TEST
       {"_with_budget", l_with_budget},
 #endif
       {NULL, NULL}};
   lua_getfield(L, -1, "testing");
   luaL_setfuncs(L, functions, 0);
+  alarm_open(L);
+  leftover_open(L);
   lua_pop(L, 1);
 }
