@@ -58,7 +58,7 @@ exec awk '
     else if (from == "main.c" && theirs != "cli")
       refuse("the interpreter uses the public header only")
     else if (rank[theirs] > rank[mine]) refuse("an upper layer")
-    else if (from == "io/guest.c" && theirs == "api") next  # trio.run's twin
+    else if (from == "io/guest.c" && theirs == "api") next  # the twin of trio.run
     else if (mine != theirs && rank[theirs] == rank[mine])
       refuse("a layer of the same height")
     else if (rank[mine] == 3 && theirs == mine && !same_noun(stem(to), stem(from)) \
