@@ -3,18 +3,36 @@
 #include "resource.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "embedded.h"
 #include "runner.h"
 
-void resource_open(lua_State *L, Resource *r, const char *kind, int level,
+void resource_open(lua_State *L, Resource *r, const char *kind,
                    void (*close)(lua_State *L, Resource *r)) {
   r->kind = kind;
   r->close = close;
-  luaL_where(L, level);
-  strncpy(r->where, lua_tostring(L, -1), sizeof r->where - 1);
-  lua_pop(L, 1);
   list_push(&state_of(L)->resources, &r->link);
+}
+
+static bool is_library(const char *source) {
+  if (strncmp(source, "trio.", 5) != 0) return false;
+  for (const EmbeddedLua *file = embedded_lua; file->name != NULL; file++) {
+    if (strcmp(file->name, source) == 0) return true;
+  }
+  return false;
+}
+
+void resource_origin(lua_State *L, Resource *r, int level) {
+  lua_Debug ar;
+  for (; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0 || is_library(ar.source)) continue;
+    snprintf(r->where, sizeof r->where, "%s:%d: ", ar.short_src,
+             ar.currentline);
+    return;
+  }
 }
 
 void resource_done(Resource *r) {

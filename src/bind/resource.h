@@ -18,12 +18,15 @@ typedef struct Resource {
   const char *kind;
   // Close it for real. Must not raise.
   void (*close)(lua_State *L, struct Resource *r);
-  char where[LUA_IDSIZE + 12];  // "file:line: " of its creation
+  char where[LUA_IDSIZE + 16];  // "file:line: " of its creation
 } Resource;
 
-// It is open now. `level` is the stack level of the code to name. [m]
-void resource_open(lua_State *L, Resource *r, const char *kind, int level,
+// It is open now. `kind` ("a socket") is a static text. No failure.
+void resource_open(lua_State *L, Resource *r, const char *kind,
                    void (*close)(lua_State *L, Resource *r));
+// Note the line that runs at this level of the stack, or at the first one
+// above that is not in the library's own Lua, as its creator. No failure.
+void resource_origin(lua_State *L, Resource *r, int level);
 // It was closed properly. Idempotent.
 void resource_done(Resource *r);
 // For __gc: warn and close if it is open.

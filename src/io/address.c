@@ -1,111 +1,136 @@
 // SPDX-License-Identifier: MIT
-// address.c: see address.h. Names are resolved elsewhere; hosts are numeric
-// here ("" is the wildcard, "<broadcast>" 255.255.255.255).
+// address.c: see address.h. Names are resolved elsewhere (lua/trio/socket.lua);
+// here hosts and ports are numeric.
 #include "address.h"
 
 #include <arpa/inet.h>
 #include <lauxlib.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 
-static lua_Integer integer_at(lua_State *L, int idx, int n, lua_Integer max,
-                              const char *what) {
+const char address_needs_lookup[] = "the host and port must be numeric";
+
+// The field is an integer up to max, or absent where that is allowed.
+static bool read_number(lua_State *L, int idx, int n, lua_Integer max,
+                        uint32_t *out) {
   int type = lua_rawgeti(L, idx, n);
-  if (type == LUA_TNIL && n > 2) {
-    lua_pop(L, 1);
-    return 0;
-  }
   int ok;
   lua_Integer value = lua_tointegerx(L, -1, &ok);
-  if (type != LUA_TNUMBER || !ok || value < 0 || value > max) {
-    lua_pushfstring(L, "%s of the address must be a whole number", what);
-    luaL_argerror(L, idx, lua_tostring(L, -1));
-  }
   lua_pop(L, 1);
-  return value;
+  *out = 0;
+  if (type == LUA_TNIL && n > 2) return true;
+  if (type != LUA_TNUMBER || !ok || value < 0 || value > max) return false;
+  *out = (uint32_t)value;
+  return true;
 }
 
-static void read_unix(lua_State *L, int idx, Address *out) {
+static const char *read_unix(lua_State *L, int idx, Address *out) {
   struct sockaddr_un *un = (struct sockaddr_un *)&out->storage;
+  if (lua_type(L, idx) != LUA_TSTRING) return "a path expected";
   size_t length;
-  if (lua_type(L, idx) != LUA_TSTRING) luaL_typeerror(L, idx, "path");
   const char *path = lua_tolstring(L, idx, &length);
-  if (length == 0 || length >= sizeof un->sun_path) {
-    luaL_argerror(L, idx, "the path of a Unix socket is empty or too long");
+  if (length == 0) return "the path is empty";
+  // An abstract name begins with a zero byte and is not terminated.
+  size_t end = path[0] == '\0' ? 0 : 1;
+  if (length + end > sizeof un->sun_path) return "the path is too long";
+  if (end == 1 && memchr(path, '\0', length) != NULL) {
+    return "the path has a zero byte in it";
   }
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path, length);
-  // An abstract name begins with a zero byte and is not terminated.
-  size_t end = path[0] == '\0' ? 0 : 1;
   out->length =
       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + end);
+  return NULL;
 }
 
-static void read_inet(lua_State *L, int idx, const char *host, Address *out) {
+static const char *read_inet(const char *host, uint32_t port, Address *out) {
   struct sockaddr_in *in = (struct sockaddr_in *)&out->storage;
-  if (lua_rawlen(L, idx) != 2) {
-    luaL_argerror(L, idx, "an IPv4 address is {host, port}");
+  if (inet_pton(AF_INET, host, &in->sin_addr) != 1) {
+    return address_needs_lookup;
   }
   in->sin_family = AF_INET;
-  in->sin_port = htons((uint16_t)integer_at(L, idx, 2, 65535, "the port"));
-  if (*host == '\0') host = "0.0.0.0";
-  if (strcmp(host, "<broadcast>") == 0) host = "255.255.255.255";
-  if (inet_pton(AF_INET, host, &in->sin_addr) != 1) {
-    luaL_argerror(L, idx, "the host is no numeric IPv4 address");
-  }
+  in->sin_port = htons((uint16_t)port);
   out->length = sizeof *in;
+  return NULL;
 }
 
-static void read_inet6(lua_State *L, int idx, const char *host, Address *out) {
+static const char *read_inet6(lua_State *L, int idx, const char *host,
+                              uint32_t port, Address *out) {
   struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&out->storage;
-  size_t count = lua_rawlen(L, idx);
-  if (count < 2 || count > 4) {
-    luaL_argerror(L, idx, "an IPv6 address is {host, port, flowinfo, scope}");
+  uint32_t flow, scope;
+  if (!read_number(L, idx, 3, 0xfffff, &flow)) {
+    return "the flow of the address must be an integer below 2^20";
   }
-  in6->sin6_family = AF_INET6;
-  in6->sin6_port = htons((uint16_t)integer_at(L, idx, 2, 65535, "the port"));
-  in6->sin6_flowinfo =
-      htonl((uint32_t)integer_at(L, idx, 3, 0xfffff, "flowinfo"));
-  in6->sin6_scope_id = (uint32_t)integer_at(L, idx, 4, UINT32_MAX, "the scope");
+  if (!read_number(L, idx, 4, UINT32_MAX, &scope)) {
+    return "the scope of the address must be an integer";
+  }
   char plain[INET6_ADDRSTRLEN];
   const char *zone = strchr(host, '%');
   size_t length = zone == NULL ? strlen(host) : (size_t)(zone - host);
-  if (length >= sizeof plain) length = sizeof plain - 1;
+  if (length >= sizeof plain) return address_needs_lookup;
   memcpy(plain, host, length);
   plain[length] = '\0';
-  if (zone != NULL) in6->sin6_scope_id = if_nametoindex(zone + 1);
-  if (*host == '\0') strcpy(plain, "::");
   if (inet_pton(AF_INET6, plain, &in6->sin6_addr) != 1) {
-    luaL_argerror(L, idx, "the host is no numeric IPv6 address");
+    return address_needs_lookup;
   }
+  if (zone != NULL) scope = if_nametoindex(zone + 1);
+  if (zone != NULL && scope == 0) return address_needs_lookup;
+  in6->sin6_family = AF_INET6;
+  in6->sin6_port = htons((uint16_t)port);
+  in6->sin6_flowinfo = htonl(flow);
+  in6->sin6_scope_id = scope;
   out->length = sizeof *in6;
+  return NULL;
+}
+
+// How many fields the array has, gaps included.
+static int count_fields(lua_State *L, int idx) {
+  for (int n = 5; n > 0; n--) {
+    int type = lua_rawgeti(L, idx, n);
+    lua_pop(L, 1);
+    if (type != LUA_TNIL) return n;
+  }
+  return 0;
+}
+
+const char *address_read(lua_State *L, int idx, int family, Address *out) {
+  memset(out, 0, sizeof *out);
+  if (family == AF_UNIX) return read_unix(L, idx, out);
+  if (family != AF_INET && family != AF_INET6) {
+    return "addresses of this family are not supported";
+  }
+  int count = lua_type(L, idx) == LUA_TTABLE ? count_fields(L, idx) : 0;
+  if (family == AF_INET && count != 2) return "an address is {host, port}";
+  if (family == AF_INET6 && (count < 2 || count > 4)) {
+    return "an address is {host, port [, flow [, scope]]}";
+  }
+  int host_type = lua_rawgeti(L, idx, 1);
+  int port_type = lua_rawgeti(L, idx, 2);
+  const char *problem = NULL;
+  uint32_t port = 0;
+  if (host_type != LUA_TSTRING && host_type != LUA_TNIL) {
+    problem = "the host of the address must be a string";
+  } else if (host_type == LUA_TNIL || port_type == LUA_TSTRING) {
+    problem = address_needs_lookup;
+  } else if (!read_number(L, idx, 2, 65535, &port)) {
+    problem = "the port of the address must be an integer from 0 to 65535";
+  } else if (family == AF_INET) {
+    problem = read_inet(lua_tostring(L, -2), port, out);
+  } else {
+    problem = read_inet6(L, idx, lua_tostring(L, -2), port, out);
+  }
+  lua_pop(L, 2);
+  return problem;
 }
 
 void address_check(lua_State *L, int idx, int family, Address *out) {
-  memset(out, 0, sizeof *out);
-  if (family == AF_UNIX) {
-    read_unix(L, idx, out);
-    return;
-  }
-  if (family != AF_INET && family != AF_INET6) {
-    luaL_argerror(L, idx, "addresses of this family are not supported");
-  }
-  if (lua_type(L, idx) != LUA_TTABLE) {
-    luaL_typeerror(L, idx, "address {host, port}");
-  }
-  if (lua_rawgeti(L, idx, 1) != LUA_TSTRING) {
-    luaL_argerror(L, idx, "the host of the address must be a string");
-  }
-  const char *host = lua_tostring(L, -1);
-  if (family == AF_INET) {
-    read_inet(L, idx, host, out);
-  } else {
-    read_inet6(L, idx, host, out);
-  }
-  lua_pop(L, 1);
+  const char *problem = address_read(L, idx, family, out);
+  if (problem != NULL) luaL_argerror(L, idx, problem);
 }
 
 static void push_inet(lua_State *L, const char *host, unsigned port) {

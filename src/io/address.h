@@ -12,11 +12,18 @@ typedef struct Address {
   socklen_t length;
 } Address;
 
-// Read the numeric address at idx for a socket of that family; raises an
-// argument error for another shape. [-0, +0, v]
+// What address_read says of an address with a name in it.
+extern const char address_needs_lookup[];
+
+// Read the address at idx for a socket of that family. Returns NULL, or what
+// is wrong with it. [-0, +0, -]
+const char *address_read(lua_State *L, int idx, int family, Address *out);
+
+// The same, but raises an argument error. [-0, +0, v]
 void address_check(lua_State *L, int idx, int family, Address *out);
 
-// Push the address in Lua's form; nil for an unknown or unnamed one.
+// Push the address in Lua's form; nil for one of another family. An unnamed
+// Unix socket has the address "".
 // [-0, +1, m]
 void address_push(lua_State *L, const Address *address);
 

@@ -200,6 +200,9 @@ static const Constant constants[] = {
     {"MSG_NOSIGNAL", MSG_NOSIGNAL},
     {"MSG_MORE", MSG_MORE},
     {"MSG_EOR", MSG_EOR},
+#ifdef SCM_RIGHTS
+    {"SCM_RIGHTS", SCM_RIGHTS},
+#endif
     {"SHUT_RD", SHUT_RD},
     {"SHUT_WR", SHUT_WR},
     {"SHUT_RDWR", SHUT_RDWR},
@@ -239,6 +242,9 @@ static const Constant constants[] = {
 #ifdef NI_DGRAM
     {"NI_DGRAM", NI_DGRAM},
 #endif
+#ifdef EAI_ADDRFAMILY
+    {"EAI_ADDRFAMILY", EAI_ADDRFAMILY},
+#endif
 #ifdef EAI_AGAIN
     {"EAI_AGAIN", EAI_AGAIN},
 #endif
@@ -253,6 +259,9 @@ static const Constant constants[] = {
 #endif
 #ifdef EAI_MEMORY
     {"EAI_MEMORY", EAI_MEMORY},
+#endif
+#ifdef EAI_NODATA
+    {"EAI_NODATA", EAI_NODATA},
 #endif
 #ifdef EAI_NONAME
     {"EAI_NONAME", EAI_NONAME},

@@ -12,6 +12,7 @@
 #include "../bind/error.h"
 #include "address.h"
 #include "io.h"
+#include "oserror.h"
 
 // One look-up, in C memory. `task` is NULL once it is abandoned.
 typedef struct Lookup {
@@ -65,18 +66,57 @@ static AbortResult abandon(Task *t, void *self, int code) {
   return ABORT_DONE;
 }
 
-static int raise_failure(lua_State *L, int status, const char *what) {
-  char name[32], text[128];
-  uv_err_name_r(status, name, sizeof name);
-  uv_strerror_r(status, text, sizeof text);
-  error_push(L, ERROR_OS, "[%s] %s: %s", name, what, text);
+// What getaddrinfo reports, as the system numbers it and as libuv does.
+typedef struct Failure {
+  const char *name;
+  int number, status;
+} Failure;
+
+static const Failure failures[] = {
+    {"EAI_AGAIN", EAI_AGAIN, UV_EAI_AGAIN},
+    {"EAI_BADFLAGS", EAI_BADFLAGS, UV_EAI_BADFLAGS},
+    {"EAI_FAIL", EAI_FAIL, UV_EAI_FAIL},
+    {"EAI_FAMILY", EAI_FAMILY, UV_EAI_FAMILY},
+    {"EAI_MEMORY", EAI_MEMORY, UV_EAI_MEMORY},
+    {"EAI_NONAME", EAI_NONAME, UV_EAI_NONAME},
+    {"EAI_OVERFLOW", EAI_OVERFLOW, UV_EAI_OVERFLOW},
+    {"EAI_SERVICE", EAI_SERVICE, UV_EAI_SERVICE},
+    {"EAI_SOCKTYPE", EAI_SOCKTYPE, UV_EAI_SOCKTYPE},
+#ifdef EAI_ADDRFAMILY
+    {"EAI_ADDRFAMILY", EAI_ADDRFAMILY, UV_EAI_ADDRFAMILY},
+#endif
+#ifdef EAI_NODATA
+    {"EAI_NODATA", EAI_NODATA, UV_EAI_NODATA},
+#endif
+};
+
+// Raise the OSError for a number of getaddrinfo. The name that was looked up
+// stands at index 1, if it is a string.
+static int raise_number(lua_State *L, int number, const char *what) {
+  const char *name = "EAI_FAIL";
+  for (int i = 0; i < COUNT_OF(failures); i++) {
+    if (failures[i].number == number) name = failures[i].name;
+  }
+  bool named = lua_type(L, 1) == LUA_TSTRING;
+  error_push(L, ERROR_OS, "[%s] %s: %s%s%s", name, what, gai_strerror(number),
+             named ? ": " : "", named ? lua_tostring(L, 1) : "");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "code");
-  lua_pushinteger(L, status);
+  lua_pushinteger(L, number);
   lua_setfield(L, -2, "errno");
   lua_pushstring(L, what);
   lua_setfield(L, -2, "syscall");
   return lua_error(L);
+}
+
+// The same for a status of libuv.
+static int raise_failure(lua_State *L, int status, const char *what) {
+  for (int i = 0; i < COUNT_OF(failures); i++) {
+    if (failures[i].status == status) {
+      return raise_number(L, failures[i].number, what);
+    }
+  }
+  return oserror_raise(L, -status, what, NULL);
 }
 
 static void set_integer(lua_State *L, const char *name, int value) {
@@ -150,10 +190,10 @@ static int option(lua_State *L, const char *name) {
 static int numeric_result(lua_State *L, const struct addrinfo *hints) {
   struct addrinfo numeric = *hints, *found = NULL;
   numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-  if (getaddrinfo(lua_tostring(L, 1), lua_tostring(L, 2), &numeric, &found) !=
-      0) {
-    return 0;
-  }
+  int number =
+      getaddrinfo(lua_tostring(L, 1), lua_tostring(L, 2), &numeric, &found);
+  if (number == EAI_NONAME) return 0;
+  if (number != 0) return raise_number(L, number, "getaddrinfo");
   lua_pushcfunction(L, push_results);
   lua_pushlightuserdata(L, found);
   int result = lua_pcall(L, 1, 1, 0);
@@ -179,7 +219,7 @@ static void check_lookup_arguments(lua_State *L) {
 }
 
 // trio.socket._numeric(host or nil, port or nil [, opts]) -> the results if
-// no name has to be looked up, else nil. Never waits.
+// no name has to be looked up, else nil. Never waits. Raises OSError.
 static int l_numeric(lua_State *L) {
   check_lookup_arguments(L);
   struct addrinfo hints;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // socket.c: trio.socket: making sockets and their methods that never wait
 // (Trio: trio.socket). Descriptors are non-blocking and close on exec.
+#define _GNU_SOURCE  // SO_PROTOCOL
 #include "socket.h"
 
 #include <errno.h>
@@ -34,16 +35,20 @@ static const char *kind_of(int type) {
                               : "a socket";
 }
 
-Socket *socket_push(lua_State *L, int fd, int family, int type, int proto,
-                    int level) {
-  Socket *s = class_new(L, &socket_class, sizeof(Socket), 0);
+Socket *socket_new(lua_State *L) {
+  Socket *s = class_new(L, &socket_class, sizeof(Socket), SOCKET_USER_VALUES);
+  s->fd = -1;
+  return s;
+}
+
+void socket_adopt(lua_State *L, Socket *s, int fd, int family, int type,
+                  int proto) {
   s->fd = fd;
   s->family = family;
   s->type = type;
   s->proto = proto;
-  resource_open(L, &s->resource, kind_of(type), level, close_resource);
+  resource_open(L, &s->resource, kind_of(type), close_resource);
   watch_close(L, fd);  // of an earlier descriptor with this number
-  return s;
 }
 
 static Socket *self(lua_State *L) { return class_check(L, 1, &socket_class); }
@@ -58,8 +63,8 @@ Socket *socket_check(lua_State *L, int idx) {
 
 // ---- methods
 
-// socket:bind_now(address): bind without resolving names or a checkpoint.
-static int l_bind_now(lua_State *L) {
+// socket:_bind(address): bind to a numeric address, without a checkpoint.
+static int l_bind(lua_State *L) {
   Socket *s = socket_check(L, 1);
   Address address;
   address_check(L, 2, s->family, &address);
@@ -69,6 +74,20 @@ static int l_bind_now(lua_State *L) {
     return oserror_raise(L, number, "bind", lua_tostring(L, -1));
   }
   return 0;
+}
+
+// socket:_problem(address) -> nil where it can be used as it is, false where a
+// name must be looked up, else what is wrong with it.
+static int l_problem(lua_State *L) {
+  const Socket *s = socket_check(L, 1);
+  Address address;
+  const char *problem = address_read(L, 2, s->family, &address);
+  if (problem == address_needs_lookup) {
+    lua_pushboolean(L, 0);
+  } else {
+    lua_pushstring(L, problem);
+  }
+  return 1;
 }
 
 // socket:listen([backlog=128])
@@ -112,9 +131,11 @@ static int l_detach(lua_State *L) {
 // socket:dup() -> another socket object for the same connection.
 static int l_dup(lua_State *L) {
   const Socket *s = socket_check(L, 1);
+  Socket *copy = socket_new(L);
   int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return oserror_raise(L, errno, "dup", NULL);
-  socket_push(L, fd, s->family, s->type, s->proto, 1);
+  socket_adopt(L, copy, fd, s->family, s->type, s->proto);
+  resource_origin(L, &copy->resource, 1);
   return 1;
 }
 
@@ -223,18 +244,43 @@ static int socket_gc(lua_State *L) {
   return 0;
 }
 
+// Append what the call says, if anything, to the text on top.
+static void append_name(lua_State *L, const Socket *s, NameCall call,
+                        const char *before) {
+  Address address;
+  memset(&address, 0, sizeof address);
+  address.length = sizeof address.storage;
+  if (call(s->fd, (struct sockaddr *)&address.storage, &address.length) != 0) {
+    return;
+  }
+  address_push_text(L, &address);
+  if (lua_isnil(L, -1) || lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushstring(L, before);
+  lua_insert(L, -2);
+  lua_concat(L, 3);
+}
+
+// "<trio.socket 0x5581... fd 7, 127.0.0.1:80 to 127.0.0.1:43210>"
 static int socket_tostring(lua_State *L) {
   const Socket *s = self(L);
   if (s->fd < 0) {
     lua_pushfstring(L, "<trio.socket %p closed>", (const void *)s);
-  } else {
-    lua_pushfstring(L, "<trio.socket %p fd %d>", (const void *)s, s->fd);
+    return 1;
   }
+  lua_pushfstring(L, "<trio.socket %p fd %d", (const void *)s, s->fd);
+  append_name(L, s, getsockname, ", ");
+  append_name(L, s, getpeername, " to ");
+  lua_pushliteral(L, ">");
+  lua_concat(L, 2);
   return 1;
 }
 
 static const luaL_Reg socket_methods[] = {
-    {"bind_now", l_bind_now},
+    {"_bind", l_bind},
+    {"_problem", l_problem},
     {"listen", l_listen},
     {"shutdown", l_shutdown},
     {"close", l_close},
@@ -247,11 +293,13 @@ static const luaL_Reg socket_methods[] = {
     {"fileno", l_fileno},
     {"is_readable", l_is_readable},
     {"accept", transfer_accept},
-    {"connect_now", transfer_connect},
+    {"_connect", transfer_connect},
     {"recv", transfer_recv},
     {"recvfrom", transfer_recvfrom},
     {"send", transfer_send},
-    {"sendto_now", transfer_sendto},
+    {"_sendto", transfer_sendto},
+    {"_sendmsg", message_send},
+    {"recvmsg", message_receive},
     {"wait_writable", transfer_wait_writable},
     {NULL, NULL}};
 static const ClassField socket_fields[] = {
@@ -269,32 +317,6 @@ const Class socket_class = {"trio.socket", socket_methods, socket_fields,
 
 // ---- functions of trio.socket
 
-// trio.socket._socket([family [, type [, proto]]]) -> socket
-static int l_socket(lua_State *L) {
-  int family = (int)luaL_optinteger(L, 1, AF_INET);
-  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
-  int proto = (int)luaL_optinteger(L, 3, 0);
-  int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
-  if (fd < 0) return oserror_raise(L, errno, "socket", NULL);
-  socket_push(L, fd, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), proto, 2);
-  return 1;
-}
-
-// trio.socket.socketpair([family [, type [, proto]]]) -> socket, socket
-static int l_socketpair(lua_State *L) {
-  int family = (int)luaL_optinteger(L, 1, AF_UNIX);
-  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
-  int proto = (int)luaL_optinteger(L, 3, 0);
-  int fds[2];
-  if (socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds) !=
-      0) {
-    return oserror_raise(L, errno, "socketpair", NULL);
-  }
-  socket_push(L, fds[0], family, type, proto, 1);
-  socket_push(L, fds[1], family, type, proto, 1);
-  return 2;
-}
-
 static int option_of(int fd, int option, int fallback) {
   int value;
   socklen_t length = sizeof value;
@@ -304,26 +326,92 @@ static int option_of(int fd, int option, int fallback) {
   return value;
 }
 
-// trio.socket.fromfd(fd) -> a socket for a duplicate of the descriptor, with
-// the family and type that it really has.
-static int l_fromfd(lua_State *L) {
-  int fd = (int)luaL_checkinteger(L, 1);
-  Address address;
-  address.length = sizeof address.storage;
-  if (getsockname(fd, (struct sockaddr *)&address.storage, &address.length) !=
-      0) {
-    return oserror_raise(L, errno, "fromfd", NULL);
+// Give the descriptor to the object, with the family and type that it really
+// has. It becomes non-blocking.
+static void adopt_foreign(lua_State *L, Socket *s, int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  int proto = 0;
+#ifdef SO_PROTOCOL
+  proto = option_of(fd, SO_PROTOCOL, 0);
+#endif
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  socklen_t length = sizeof address;
+  getsockname(fd, (struct sockaddr *)&address, &length);
+  socket_adopt(L, s, fd, address.ss_family, option_of(fd, SO_TYPE, SOCK_STREAM),
+               proto);
+}
+
+static int check_descriptor(lua_State *L, int idx, const char *what) {
+  lua_Integer fd = luaL_checkinteger(L, idx);
+  luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, idx, "out of range");
+  if (option_of((int)fd, SO_TYPE, -1) < 0) {
+    return oserror_raise(L, errno, what, NULL);
   }
+  return (int)fd;
+}
+
+// trio.socket._socket([family [, type [, proto [, fd]]]]) -> socket. With fd
+// the object owns that descriptor, and the rest is found out.
+static int l_socket(lua_State *L) {
+  int family = (int)luaL_optinteger(L, 1, AF_INET);
+  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
+  int proto = (int)luaL_optinteger(L, 3, 0);
+  if (!lua_isnoneornil(L, 4)) {
+    int fd = check_descriptor(L, 4, "socket");
+    Socket *owner = socket_new(L);
+    adopt_foreign(L, owner, fd);
+    resource_origin(L, &owner->resource, 1);
+    return 1;
+  }
+  Socket *s = socket_new(L);
+  int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+  if (fd < 0) return oserror_raise(L, errno, "socket", NULL);
+  socket_adopt(L, s, fd, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), proto);
+  resource_origin(L, &s->resource, 1);
+  return 1;
+}
+
+// trio.socket.socketpair([family [, type [, proto]]]) -> socket, socket
+static int l_socketpair(lua_State *L) {
+  int family = (int)luaL_optinteger(L, 1, AF_UNIX);
+  int type = (int)luaL_optinteger(L, 2, SOCK_STREAM);
+  int proto = (int)luaL_optinteger(L, 3, 0);
+  Socket *left = socket_new(L);
+  Socket *right = socket_new(L);
+  int fds[2];
+  if (socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds) !=
+      0) {
+    return oserror_raise(L, errno, "socketpair", NULL);
+  }
+  type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  socket_adopt(L, left, fds[0], family, type, proto);
+  socket_adopt(L, right, fds[1], family, type, proto);
+  resource_origin(L, &left->resource, 1);
+  resource_origin(L, &right->resource, 1);
+  return 2;
+}
+
+// trio.socket.fromfd(fd) -> a socket for a duplicate of the descriptor
+static int l_fromfd(lua_State *L) {
+  int fd = check_descriptor(L, 1, "fromfd");
+  Socket *s = socket_new(L);
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return oserror_raise(L, errno, "fromfd", NULL);
-  fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
-  socket_push(L, copy, address.storage.ss_family,
-              option_of(copy, SO_TYPE, SOCK_STREAM), 0, 1);
+  adopt_foreign(L, s, copy);
+  resource_origin(L, &s->resource, 1);
   return 1;
+}
+
+// trio.socket._set_origin(socket): warnings name the code that now runs as its
+// creator.
+static int l_set_origin(lua_State *L) {
+  resource_origin(L, &self(L)->resource, 1);
+  return 0;
 }
 
 void socket_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"_socket", l_socket},
+                                       {"_set_origin", l_set_origin},
                                        {"socketpair", l_socketpair},
                                        {"fromfd", l_fromfd},
                                        {NULL, NULL}};

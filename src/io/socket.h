@@ -18,7 +18,24 @@ typedef struct Socket {
   Watch *watch;     // while a task waits in one of its methods
 } Socket;
 
+// User values of a socket object.
+enum { SOCKET_SPARE = 1, SOCKET_USER_VALUES = 1 };  // see transfer_accept
+
 extern const Class socket_class;
+
+// The parts of an Op on a socket: watch it from `start` on, stop watching.
+void socket_start_reading(lua_State *L, Task *t, void *self);
+void socket_start_writing(lua_State *L, Task *t, void *self);
+AbortResult socket_stop_reading(Task *t, void *self, int code);
+AbortResult socket_stop_writing(Task *t, void *self, int code);
+// For `finish`: try again, and wait again while that would block. The socket
+// stands at index 1. [y]
+int socket_retry(lua_State *L, Task *t, Socket *s, int code,
+                 int (*attempt)(lua_State *, Task *, void *), const Op *again);
+
+// The methods of message.c.
+int message_send(lua_State *L);
+int message_receive(lua_State *L);
 
 // The methods of transfer.c.
 int transfer_accept(lua_State *L);
@@ -29,10 +46,13 @@ int transfer_send(lua_State *L);
 int transfer_sendto(lua_State *L);
 int transfer_wait_writable(lua_State *L);
 
-// Push a socket object that owns the descriptor. On an error the descriptor is
-// closed. `level` names the creating code. [-0, +1, v]
-Socket *socket_push(lua_State *L, int fd, int family, int type, int proto,
-                    int level);
+// Push a closed socket object. [-0, +1, m]
+Socket *socket_new(lua_State *L);
+
+// Make the descriptor the object's own. It can't fail, so that no descriptor
+// is ever without an owner; then call resource_origin.
+void socket_adopt(lua_State *L, Socket *s, int fd, int family, int type,
+                  int proto);
 
 // The socket at idx, open, or an error (ClosedResourceError). [v]
 Socket *socket_check(lua_State *L, int idx);

@@ -9,7 +9,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../bind/error.h"
@@ -23,6 +26,7 @@ typedef struct Stream {
   Resource resource;  // of an FdStream
   int fd;             // of an FdStream, -1 once closed
   int old_flags;      // of an FdStream: what it gets back when closed
+  bool can_drain;     // a short read means that nothing is left
   bool drained;       // the last read was short: wait before reading again
   bool sending;       // send_all is under way
   size_t sent;        // how much of its data is
@@ -99,7 +103,7 @@ static int try_receive(lua_State *L, Task *t, void *self) {
     return 1;
   }
   // A short read emptied it: the next one would only be told so.
-  s->drained = (size_t)count < size;
+  s->drained = s->can_drain && (size_t)count < size;
   lua_pushlstring(L, buffer, (size_t)count);
   return 1;
 }
@@ -163,6 +167,13 @@ static void start_writing(lua_State *L, Task *t, void *self) {
   watch_begin(s->writing, WATCH_WRITE, t);
 }
 
+static void start_sending(lua_State *L, Task *t, void *self) {
+  Stream *s = self;
+  s->sending = false;  // if it raises
+  start_writing(L, t, self);
+  s->sending = true;
+}
+
 static AbortResult stop_writing(Task *t, void *self, int code) {
   UNUSED(t);
   UNUSED(code);
@@ -172,12 +183,31 @@ static AbortResult stop_writing(Task *t, void *self, int code) {
   return ABORT_DONE;
 }
 
+// A pipe that nobody reads would kill the process, unless it has seen to that.
+static ssize_t write_quietly(int fd, const char *data, size_t size) {
+  sigset_t pipe_signal, old, pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigpending(&pending);
+  bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, &old);
+  ssize_t count = write(fd, data, size);
+  int number = errno;
+  if (count < 0 && number == EPIPE && !was_pending) {
+    const struct timespec at_once = {0, 0};
+    sigtimedwait(&pipe_signal, NULL, &at_once);
+  }
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  errno = number;
+  return count;
+}
+
 static ssize_t write_some(const Stream *s, int fd, const char *data,
                           size_t size) {
   ssize_t count;
   do {
     count = s->socket != NULL ? send(fd, data, size, MSG_NOSIGNAL)
-                              : write(fd, data, size);
+                              : write_quietly(fd, data, size);
   } while (count < 0 && errno == EINTR);
   return count;
 }
@@ -210,14 +240,12 @@ static int try_send(lua_State *L, Task *t, void *self) {
                        "send_eof was called on this stream");
   }
   s->sent = 0;
-  int results = push_out(L, s);
-  s->sending = results == WOULD_BLOCK;
-  return results;
+  return push_out(L, s);
 }
 
 static int finish_send(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "Stream:send_all",
-                           .start = start_writing,
+                           .start = start_sending,
                            .abort = stop_writing,
                            .finish = finish_send};
   Stream *s = self;
@@ -229,16 +257,32 @@ static int finish_send(lua_State *L, Task *t, void *self, int code) {
   return results != WOULD_BLOCK ? results : await(L, &again, self);
 }
 
-// stream:send_all(data): send the whole string
+// The parts of the array at DATA as one string.
+static void join_parts(lua_State *L) {
+  lua_Integer count = luaL_len(L, DATA);
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
+  for (lua_Integer n = 1; n <= count; n++) {
+    if (lua_geti(L, DATA, n) != LUA_TSTRING) {
+      luaL_argerror(L, DATA, "an array of strings expected");
+    }
+    luaL_addvalue(&joined);
+  }
+  luaL_pushresult(&joined);
+  lua_replace(L, DATA);
+}
+
+// stream:send_all(data): send the whole string, or all strings of an array
 static int l_send_all(lua_State *L) {
   static const Op op = {.name = "Stream:send_all",
                         .attempt = try_send,
-                        .start = start_writing,
+                        .start = start_sending,
                         .abort = stop_writing,
                         .finish = finish_send};
   Stream *s = check(L);
-  luaL_checktype(L, DATA, LUA_TSTRING);
   lua_settop(L, DATA);
+  if (lua_istable(L, DATA)) join_parts(L);
+  luaL_checktype(L, DATA, LUA_TSTRING);
   return await(L, &op, s);
 }
 
@@ -398,15 +442,17 @@ static const luaL_Reg fd_stream_meta[] = {{"__call", stream_call},
 static const Class fd_stream_class = {"trio.lowlevel.FdStream",
                                       fd_stream_methods, NULL, fd_stream_meta};
 
-// trio._socket_stream(socket) -> a stream over a connected stream socket
+// trio._socket_stream(socket) -> a stream over a connected stream socket, or
+// nil for anything but a stream socket of this library.
 static int l_socket_stream(lua_State *L) {
-  Socket *socket = class_check(L, 1, &socket_class);
-  luaL_argcheck(L, socket->type == SOCK_STREAM, 1, "a stream socket is needed");
+  Socket *socket = class_test(L, 1, &socket_class);
+  if (socket == NULL || socket->type != SOCK_STREAM) return 0;
   Stream *s = class_new(L, &socket_stream_class, sizeof(Stream), 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   s->socket = socket;
   s->fd = -1;
+  s->can_drain = true;
   int on = 1, low = 16384;
   if (socket->fd >= 0 && socket->family != AF_UNIX) {
     setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -420,16 +466,21 @@ static int l_socket_stream(lua_State *L) {
 static int l_fd_stream(lua_State *L) {
   if (!lua_isinteger(L, 1)) return luaL_typeerror(L, 1, "integer");
   int fd = (int)lua_tointeger(L, 1);
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0) return oserror_raise(L, errno, "FdStream", NULL);
   Stream *s = class_new(L, &fd_stream_class, sizeof(Stream), 0);
-  s->fd = fd;
-  s->old_flags = flags;
-  resource_open(L, &s->resource, "an FdStream", 1, close_fd);
-  watch_close(L, fd);
-  if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+  s->fd = -1;
+  int flags = fcntl(fd, F_GETFL);
+  struct stat status;
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      fstat(fd, &status) != 0) {
     return oserror_raise(L, errno, "FdStream", NULL);
   }
+  s->fd = fd;
+  s->old_flags = flags;
+  // A file can't be waited for, but reading it never has to wait.
+  s->can_drain = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
+  resource_open(L, &s->resource, "an FdStream", close_fd);
+  resource_origin(L, &s->resource, 1);
+  watch_close(L, fd);
   return 1;
 }
 

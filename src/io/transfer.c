@@ -17,8 +17,7 @@
 
 enum { SELF = 1 };
 
-// Go on after a wait: try again, and wait again while that would block.
-static int retry(lua_State *L, Task *t, Socket *s, int code,
+int socket_retry(lua_State *L, Task *t, Socket *s, int code,
                  int (*attempt)(lua_State *, Task *, void *), const Op *again) {
   if (code < 0) return await_raise(L, t, code);
   socket_check(L, SELF);
@@ -33,22 +32,22 @@ static void begin(lua_State *L, Task *t, Socket *s, WatchSide side) {
   watch_begin(s->watch, side, t);
 }
 
-static void start_reading(lua_State *L, Task *t, void *self) {
+void socket_start_reading(lua_State *L, Task *t, void *self) {
   begin(L, t, self, WATCH_READ);
 }
 
-static void start_writing(lua_State *L, Task *t, void *self) {
+void socket_start_writing(lua_State *L, Task *t, void *self) {
   begin(L, t, self, WATCH_WRITE);
 }
 
-static AbortResult stop_reading(Task *t, void *self, int code) {
+AbortResult socket_stop_reading(Task *t, void *self, int code) {
   UNUSED(t);
   UNUSED(code);
   watch_cancel(((Socket *)self)->watch, WATCH_READ);
   return ABORT_DONE;
 }
 
-static AbortResult stop_writing(Task *t, void *self, int code) {
+AbortResult socket_stop_writing(Task *t, void *self, int code) {
   UNUSED(t);
   UNUSED(code);
   watch_cancel(((Socket *)self)->watch, WATCH_WRITE);
@@ -61,9 +60,24 @@ static bool would_block(int number) {
 
 // ---- accept
 
+// The object for the next connection, kept from the last attempt if that had
+// to wait.
+static Socket *push_spare(lua_State *L) {
+  if (lua_getiuservalue(L, SELF, SOCKET_SPARE) == LUA_TUSERDATA) {
+    return lua_touserdata(L, -1);
+  }
+  lua_pop(L, 1);
+  Socket *spare = socket_new(L);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, SELF, SOCKET_SPARE);
+  return spare;
+}
+
 static int try_accept(lua_State *L, Task *t, void *self) {
   UNUSED(t);
   const Socket *s = self;
+  lua_settop(L, SELF);
+  Socket *connection = push_spare(L);
   Address peer;
   memset(&peer, 0, sizeof peer);
   peer.length = sizeof peer.storage;
@@ -76,25 +90,28 @@ static int try_accept(lua_State *L, Task *t, void *self) {
     if (would_block(errno)) return WOULD_BLOCK;
     return oserror_raise(L, errno, "accept", NULL);
   }
-  socket_push(L, fd, s->family, s->type, s->proto, 1);
+  socket_adopt(L, connection, fd, s->family, s->type, s->proto);
+  lua_pushnil(L);
+  lua_setiuservalue(L, SELF, SOCKET_SPARE);
+  resource_origin(L, &connection->resource, 1);
   address_push(L, &peer);
   return 2;
 }
 
 static int finish_accept(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "socket:accept",
-                           .start = start_reading,
-                           .abort = stop_reading,
+                           .start = socket_start_reading,
+                           .abort = socket_stop_reading,
                            .finish = finish_accept};
-  return retry(L, t, self, code, try_accept, &again);
+  return socket_retry(L, t, self, code, try_accept, &again);
 }
 
 // socket:accept() -> socket, address of the peer
 int transfer_accept(lua_State *L) {
   static const Op op = {.name = "socket:accept",
                         .attempt = try_accept,
-                        .start = start_reading,
-                        .abort = stop_reading,
+                        .start = socket_start_reading,
+                        .abort = socket_stop_reading,
                         .finish = finish_accept};
   Socket *s = socket_check(L, SELF);
   lua_settop(L, SELF);
@@ -143,13 +160,13 @@ static int finish_connect(lua_State *L, Task *t, void *self, int code) {
   return 0;
 }
 
-// socket:connect_now(address): connect to a numeric address. A cancelled
+// socket:_connect(address): connect to a numeric address. A cancelled
 // connect closes the socket.
 int transfer_connect(lua_State *L) {
   static const Op op = {.name = "socket:connect",
                         .attempt = try_connect,
-                        .start = start_writing,
-                        .abort = stop_writing,
+                        .start = socket_start_writing,
+                        .abort = socket_stop_writing,
                         .finish = finish_connect};
   Socket *s = socket_check(L, SELF);
   Address address;
@@ -160,14 +177,23 @@ int transfer_connect(lua_State *L) {
 
 // ---- receiving; size at 2, flags at 3
 
+// Room for what is received. A stream may give less than was asked for; what
+// doesn't fit of a datagram would be lost.
+static char *push_buffer(lua_State *L, const Socket *s, size_t *size) {
+  lua_settop(L, 3);
+  if (*size <= STATE_BUFFER) return state_buffer(L);
+  if (s->type != SOCK_STREAM) return lua_newuserdatauv(L, *size, 0);
+  *size = STATE_BUFFER;
+  return state_buffer(L);
+}
+
 static ssize_t receive(lua_State *L, Socket *s, Address *from, char **buffer) {
-  *buffer = state_buffer(L);
   size_t size = (size_t)lua_tointeger(L, 2);
-  if (size > STATE_BUFFER) size = STATE_BUFFER;
   if (s->drained) {
     errno = EAGAIN;
     return -1;
   }
+  *buffer = push_buffer(L, s, &size);
   ssize_t count;
   int flags = (int)lua_tointeger(L, 3);
   do {
@@ -203,16 +229,16 @@ static int try_recv(lua_State *L, Task *t, void *self) {
 
 static int finish_recv(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "socket:recv",
-                           .start = start_reading,
-                           .abort = stop_reading,
+                           .start = socket_start_reading,
+                           .abort = socket_stop_reading,
                            .finish = finish_recv};
-  return retry(L, t, self, code, try_recv, &again);
+  return socket_retry(L, t, self, code, try_recv, &again);
 }
 
 static Socket *receive_arguments(lua_State *L) {
   class_check(L, SELF, &socket_class);
   lua_Integer size = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, size > 0, 2, "must be positive");
+  luaL_argcheck(L, size > 0 && size <= INT_MAX, 2, "out of range");
   luaL_optinteger(L, 3, 0);
   lua_settop(L, 3);
   return socket_check(L, SELF);
@@ -222,8 +248,8 @@ static Socket *receive_arguments(lua_State *L) {
 int transfer_recv(lua_State *L) {
   static const Op op = {.name = "socket:recv",
                         .attempt = try_recv,
-                        .start = start_reading,
-                        .abort = stop_reading,
+                        .start = socket_start_reading,
+                        .abort = socket_stop_reading,
                         .finish = finish_recv};
   return await(L, &op, receive_arguments(L));
 }
@@ -246,18 +272,18 @@ static int try_recvfrom(lua_State *L, Task *t, void *self) {
 
 static int finish_recvfrom(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "socket:recvfrom",
-                           .start = start_reading,
-                           .abort = stop_reading,
+                           .start = socket_start_reading,
+                           .abort = socket_stop_reading,
                            .finish = finish_recvfrom};
-  return retry(L, t, self, code, try_recvfrom, &again);
+  return socket_retry(L, t, self, code, try_recvfrom, &again);
 }
 
 // socket:recvfrom(max_bytes [, flags]) -> string, address of the sender
 int transfer_recvfrom(lua_State *L) {
   static const Op op = {.name = "socket:recvfrom",
                         .attempt = try_recvfrom,
-                        .start = start_reading,
-                        .abort = stop_reading,
+                        .start = socket_start_reading,
+                        .abort = socket_stop_reading,
                         .finish = finish_recvfrom};
   return await(L, &op, receive_arguments(L));
 }
@@ -287,18 +313,18 @@ static int try_send(lua_State *L, Task *t, void *self) {
 
 static int finish_send(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "socket:send",
-                           .start = start_writing,
-                           .abort = stop_writing,
+                           .start = socket_start_writing,
+                           .abort = socket_stop_writing,
                            .finish = finish_send};
-  return retry(L, t, self, code, try_send, &again);
+  return socket_retry(L, t, self, code, try_send, &again);
 }
 
 // socket:send(data [, flags]) -> how many bytes were sent, may be fewer
 int transfer_send(lua_State *L) {
   static const Op op = {.name = "socket:send",
                         .attempt = try_send,
-                        .start = start_writing,
-                        .abort = stop_writing,
+                        .start = socket_start_writing,
+                        .abort = socket_stop_writing,
                         .finish = finish_send};
   class_check(L, SELF, &socket_class);
   luaL_checktype(L, 2, LUA_TSTRING);
@@ -325,19 +351,19 @@ static int try_sendto(lua_State *L, Task *t, void *self) {
 
 static int finish_sendto(lua_State *L, Task *t, void *self, int code) {
   static const Op again = {.name = "socket:sendto",
-                           .start = start_writing,
-                           .abort = stop_writing,
+                           .start = socket_start_writing,
+                           .abort = socket_stop_writing,
                            .finish = finish_sendto};
-  return retry(L, t, self, code, try_sendto, &again);
+  return socket_retry(L, t, self, code, try_sendto, &again);
 }
 
-// socket:sendto_now(data, flags or nil, address) -> how many bytes were sent;
+// socket:_sendto(data, flags or nil, address) -> how many bytes were sent;
 // the address is numeric
 int transfer_sendto(lua_State *L) {
   static const Op op = {.name = "socket:sendto",
                         .attempt = try_sendto,
-                        .start = start_writing,
-                        .abort = stop_writing,
+                        .start = socket_start_writing,
+                        .abort = socket_stop_writing,
                         .finish = finish_sendto};
   Socket *s = socket_check(L, SELF);
   luaL_checktype(L, 2, LUA_TSTRING);
@@ -351,8 +377,8 @@ int transfer_sendto(lua_State *L) {
 // socket:wait_writable(): wait until sending would not block
 int transfer_wait_writable(lua_State *L) {
   static const Op op = {.name = "socket:wait_writable",
-                        .start = start_writing,
-                        .abort = stop_writing};
+                        .start = socket_start_writing,
+                        .abort = socket_stop_writing};
   Socket *s = socket_check(L, SELF);
   lua_settop(L, SELF);
   return await(L, &op, s);

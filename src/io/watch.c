@@ -20,8 +20,8 @@
 struct Watch {
   uv_poll_t poll;
   struct WatchTable *table;
-  int fd;    // the number it is found by
-  int copy;  // a duplicate that is watched in its place, or -1
+  int fd;     // the number it is found by
+  int copy;   // a duplicate that is watched in its place, or -1
   int armed;  // UV_READABLE | UV_WRITABLE that libuv watches for
   Task *waiting[2];
 };
@@ -274,9 +274,9 @@ static int wait_for(lua_State *L, WatchSide side, const Op *op) {
   if (fcntl(fd, F_GETFD) < 0) return oserror_raise(L, errno, op->name, NULL);
   watch_check(L, fd, side);
   lua_settop(L, 1);
-  return await(L, op,
-               is_ours ? watch_get(L, fd, op->name)
-                       : get_foreign(L, fd, op->name));
+  return await(
+      L, op,
+      is_ours ? watch_get(L, fd, op->name) : get_foreign(L, fd, op->name));
 }
 
 // trio.lowlevel.wait_readable(fd): wait until reading would not block. Raises
