@@ -16,17 +16,19 @@ local getmetatable = debug.getmetatable
 return function(_, kit)
   local check = kit.check
 
-  -- __index of a class with fields that the program may write.
-  local function index_with_fields(class)
+  -- __index of a class with fields.
+  local function index_with_fields(class, getters)
     return function(self, key)
       local member = class[key]
       if member ~= nil then return member end
+      local get = getters[key]
+      if get then return get(self) end
       local values = rawget(self, "_values")
       return values and values[key]
     end
   end
 
-  local function newindex(class, fields)
+  local function newindex(class, fields, getters)
     return function(self, key, value)
       local problem_of = fields and fields[key]
       if problem_of then
@@ -35,7 +37,7 @@ return function(_, kit)
           error(("field '%s' of %s: %s"):format(key, class.__name, problem), 2)
         end
         rawget(self, "_values")[key] = value
-      elseif class[key] ~= nil then
+      elseif class[key] ~= nil or getters[key] then
         error(("field '%s' of %s is read-only"):format(key, class.__name), 2)
       else
         error(("%s has no field '%s'"):format(class.__name, tostring(key)), 2)
@@ -44,13 +46,17 @@ return function(_, kit)
   end
 
   --- A new class. `fields` holds, for each field that the program may write, a
-  --- function(value) which returns what is wrong with that value, or nil.
-  function kit.class(name, fields)
+  --- function(value) which returns what is wrong with that value, or nil;
+  --- `getters`, for each that it may only read, a function(self).
+  function kit.class(name, fields, getters)
     local class = {__name = name, __metatable = name}
     local short = name:match("[^.]*$")
 
-    class.__index = fields and index_with_fields(class) or class
-    class.__newindex = newindex(class, fields)
+    class.__index = class
+    if fields or getters then
+      class.__index = index_with_fields(class, getters or {})
+    end
+    class.__newindex = newindex(class, fields, getters or {})
 
     function class:__tostring()
       return ("<%s %p>"):format(name, self)
