@@ -10,7 +10,7 @@ exec awk '
     rank["base"] = 0; rank["core"] = 1; rank["bind"] = 2
     rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
     n = split("api/api api/clock api/scope api/nursery api/reschedule api/guard " \
-      "api/lock api/channel api/token io/io io/oserror io/watch io/address io/socket " \
+      "api/lock api/channel api/token io/io io/oserror io/signal_names io/watch io/address io/socket " \
       "io/stream io/listener api/leftover", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1
     gathers["api/run"] = gathers["api/lowlevel"] = 1  # put parts together

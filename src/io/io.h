@@ -11,5 +11,7 @@ void constants_open(lua_State *L);
 void socket_open(lua_State *L);
 void resolve_open(lua_State *L);
 void stream_open(lua_State *L);
+void process_open(lua_State *L);
+void signal_open(lua_State *L);
 
 #endif
