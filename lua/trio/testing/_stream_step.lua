@@ -18,9 +18,13 @@ local LIMIT = 1e9  -- seconds
 return function(trio, kit)
   local check, testing, isinstance = kit.check, trio.testing, trio.isinstance
 
+  -- Data is shown in one line, and only its beginning.
   local function describe(value)
-    if type(value) == "string" then return ("%q"):format(value) end
-    return tostring(value)
+    if type(value) ~= "string" then return tostring(value) end
+    local text = value:sub(1, 40):gsub("[^\x20-\x7e]", function(char)
+      return ("\\x%02x"):format(char:byte())
+    end)
+    return ('"%s"%s'):format(text, #value > 40 and "..." or "")
   end
 
   local Step = {}

@@ -22,7 +22,7 @@ return function(trio, kit)
 
   local function check_limit(max_bytes, method)
     if max_bytes == nil then return nil end
-    return check.integer(max_bytes, 1, method, 1, 1)
+    return (check.integer(max_bytes, 1, method, 1, 1))
   end
 
   -- ---- bytes that a task can wait for. Closing is what the sender does: no
