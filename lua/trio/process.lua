@@ -152,10 +152,9 @@ return function(trio, kit)
     return plan
   end
 
-  -- `level` counts the calls between the C side and the program.
-  local function open_plan(plan, level)
+  local function open_plan(plan)
     local process = open(plan.argv, plan.stdin, plan.stdout, plan.stderr,
-      plan.cwd, plan.env, plan.command, level)
+      plan.cwd, plan.env, plan.command)
     if process.stdin and process.stdout then
       process:_set("stdio",
         trio.StapledStream(process.stdin, process.stdout))
@@ -170,8 +169,7 @@ return function(trio, kit)
     local plan, place, problem = plan_of(command, opts)
     if not plan then check.refuse(place, "open_process", problem) end
     check.task("trio.lowlevel.open_process")
-    local process = open_plan(plan, 4)
-    return process
+    return open_plan(plan)
   end
 
   -- ---- run_process
@@ -306,7 +304,7 @@ return function(trio, kit)
   end
 
   local function run(plan, opts, task_status)
-    local process = open_plan(plan, 5)
+    local process = open_plan(plan)
     local outputs = supervise(process, opts, task_status)
     local result = {args = process.args, returncode = process.returncode}
     for name, chunks in pairs(outputs) do
@@ -334,7 +332,6 @@ return function(trio, kit)
     plan, place, problem = plan_of(command, open_options(opts))
     if not plan then check.refuse(place, "run_process", problem) end
     check.task("trio.run_process")
-    local result = run(plan, opts, task_status)
-    return result
+    return run(plan, opts, task_status)
   end
 end

@@ -55,7 +55,7 @@ typedef struct Plan {
 enum { STREAMS = 1, STDIO = 4, COMMAND = 5, VALUES = 5 };
 
 // Arguments of _open_process, and the Process that is made.
-enum { ARGV = 1, STDIN = 2, CWD = 5, ENV, GIVEN, LEVEL, SELF };
+enum { ARGV = 1, STDIN = 2, CWD = 5, ENV, GIVEN, SELF };
 
 static const char children_key = 0;
 static const Class children_class, plan_class, process_class;
@@ -180,8 +180,7 @@ static void make_pipe(lua_State *L, Plan *plan, int i) {
   plan->ours = ends[i == 0 ? 1 : 0];
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushinteger(L, plan->ours);
-  lua_pushvalue(L, LEVEL);
-  lua_call(L, 2, 1);
+  lua_call(L, 1, 1);
   plan->ours = -1;
   lua_setiuservalue(L, SELF, STREAMS + i);
 }
@@ -285,13 +284,13 @@ static int try_open(lua_State *L, Task *t, void *self) {
   return 1;
 }
 
-// trio.lowlevel._open_process(argv, stdin, stdout, stderr, cwd, env, command,
-// level) -> Process. stdin...: a descriptor, "pipe", "null", "stdout"; env: an
-// array of "NAME=value" or nil; level: of the code to name for its streams.
+// trio.lowlevel._open_process(argv, stdin, stdout, stderr, cwd, env, command)
+// -> Process. stdin...: a descriptor, "pipe", "null", "stdout"; env: an array
+// of "NAME=value" or nil.
 static int l_open(lua_State *L) {
   static const Op op = {.name = "trio.lowlevel.open_process",
                         .attempt = try_open};
-  lua_settop(L, LEVEL);
+  lua_settop(L, GIVEN);
   await_check(L, op.name);
   Process *p = class_new(L, &process_class, sizeof(Process), VALUES);
   lua_pushvalue(L, GIVEN);

@@ -479,7 +479,7 @@ static int l_fd_stream(lua_State *L) {
   // A file can't be waited for, but reading it never has to wait.
   s->can_drain = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
   resource_open(L, &s->resource, "an FdStream", close_fd);
-  resource_origin(L, &s->resource, (int)luaL_optinteger(L, 2, 1));
+  resource_origin(L, &s->resource, 1);
   watch_close(L, fd);
   return 1;
 }
