@@ -13,6 +13,7 @@
 #include "bind/embedded.h"
 #include "bind/error.h"
 #include "bind/group.h"
+#include "bind/interrupt_mark.h"
 #include "bind/pcall.h"
 #include "bind/peek.h"
 #include "bind/runner.h"
@@ -32,7 +33,7 @@ static void (*const opens[])(lua_State *) = {
     reschedule_open, parking_open,   token_open,    tree_open,
     instrument_open, testing_open,   clock_open,    peek_open,
     watch_open,      constants_open, socket_open,   resolve_open,
-    stream_open,     process_open,   signal_open};
+    stream_open,     process_open,   signal_open,   interrupt_open};
 
 // Call the function(trio, kit) that an embedded file returns; trio and kit
 // stand at these indices. `kit` is a table for what the files share and nobody

@@ -3,7 +3,9 @@
 // poll and arms a debug hook on the running coroutine (as lua.c does: setting
 // a hook is safe there). The hook raises in the main task. In another task it
 // first lets the loop get to main by itself; only a task that hogs the thread
-// gets the error in main's place.
+// gets the error in main's place. Protected code (interrupt_mark.c) gets no
+// error: there it is kept for what comes first, a checkpoint of main or its
+// first instruction that isn't protected.
 #include "interrupt.h"
 
 #include <lauxlib.h>
@@ -11,9 +13,15 @@
 #include <string.h>
 
 #include "error.h"
+#include "interrupt_mark.h"
 
 // Instructions that a task other than main may still run.
 enum { PATIENCE = 2000000 };
+
+// How often to look whether main is still protected.
+enum { LOOK_AGAIN = 1000 };
+
+enum { EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT };
 
 static Runner *volatile owner;           // the run that took SIGINT
 static volatile sig_atomic_t signalled;  // signals not yet seen by the run
@@ -25,6 +33,11 @@ static void on_hog(lua_State *L, lua_Debug *ar) {
   UNUSED(ar);
   disarm(L);
   if (!signalled) return;
+  const Task *t = runner_running == NULL ? NULL : runner_running->sched.current;
+  if (t == NULL || interrupt_is_protected(t)) {
+    lua_sethook(L, on_hog, LUA_MASKCOUNT, PATIENCE);
+    return;
+  }
   signalled = 0;
   error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
 }
@@ -33,15 +46,28 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
   UNUSED(ar);
   disarm(L);
   Runner *R = runner_running;
-  if (!signalled || R == NULL || R->restrict_interrupt) return;
-  Task *t = R->sched.current;
+  if (R == NULL || R->restrict_interrupt) return;
+  if (!signalled && !R->interrupted) return;
+  const Task *t = R->sched.current;
   if (t == NULL || t->system) return;
   if (t != R->main) {
     lua_sethook(L, on_hog, LUA_MASKCOUNT, PATIENCE);
     return;
   }
   signalled = 0;
+  R->interrupted = interrupt_is_protected(t);
+  if (R->interrupted) {
+    lua_sethook(L, on_instruction, LUA_MASKCOUNT, LOOK_AGAIN);
+    return;
+  }
   error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
+}
+
+void interrupt_recheck(lua_State *L) {
+  const Runner *R = runner_running;
+  if (R == NULL || !R->interrupted || R->sched.current != R->main) return;
+  // Not at the return from the mark, which is still on the stack then.
+  lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
 }
 
 static void on_signal(int number) {
@@ -51,8 +77,7 @@ static void on_signal(int number) {
   signalled = 1;
   Task *t = R->sched.current;
   if (t != NULL) {
-    lua_sethook(t->top, on_instruction,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    lua_sethook(t->top, on_instruction, EVERYTHING, 1);
   }
   poll_wake(R->state->poll);
 }

@@ -11,6 +11,10 @@
 void interrupt_begin(Runner *R);
 void interrupt_end(Runner *R);
 
+// Protection has changed in L: raise at its next instruction what was kept and
+// need not be any more. [-0, +0, -]
+void interrupt_recheck(lua_State *L);
+
 // Between steps: did a signal come? Delivers it to main if that is parked.
 void interrupt_check(Runner *R);
 
