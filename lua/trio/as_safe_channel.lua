@@ -156,8 +156,7 @@ return function(trio, kit)
 
   -- ---- opening
 
-  -- Closing it ends the body's side. First the cancellation, so that its
-  -- reason is the one that the producer sees.
+  -- Closing it ends the body's side.
   local Exit = {__metatable = false}
 
   function Exit:__close(err)
