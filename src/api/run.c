@@ -27,7 +27,15 @@
 #include "nursery.h"
 #include "token.h"
 
-static const char failure_key = 0;
+static const char failure_key = 0, guard_key = 0;
+
+// In the registry during a run: its finalizer tells that the state closes.
+typedef struct Guard {
+  ClassHead head;
+  Runner *runner;  // NULL after the run
+} Guard;
+
+static const Class guard_class;
 
 static Runner *running(void) { return runner_running; }
 
@@ -214,9 +222,48 @@ static void wrap_internal(lua_State *L, const char *message) {
   lua_setfield(L, -2, "cause");
 }
 
+// What the run owns, besides what the program can still see of it.
+static void release(Runner *R) {
+  interrupt_end(R);
+  instrument_end(R);
+  clock_end(R);
+  runner_deinit(R);
+  token_deinit(R);
+  lua_State *L = R->L;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
+  Guard *guard = lua_touserdata(L, -1);
+  if (guard != NULL) guard->runner = NULL;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
+  lua_pop(L, 1);
+}
+
+// os.exit(code, true) in a task, or a host that closes the state of a guest
+// run. What was made later has been finalized, and the rest comes after this.
+static int guard_gc(lua_State *L) {
+  const Guard *guard = lua_touserdata(L, 1);
+  Runner *R = guard->runner;
+  if (R == NULL) return 0;
+  runner_lose(L, R);
+  token_end(R);
+  release(R);
+  if (R->on_lost != NULL) R->on_lost(R);
+  return 0;
+}
+
+static const luaL_Reg guard_meta[] = {{"__gc", guard_gc}, {NULL, NULL}};
+static const Class guard_class = {"trio.run", NULL, NULL, guard_meta};
+
+static void set_guard(lua_State *L, Runner *R) {
+  Guard *guard = class_new(L, &guard_class, sizeof(Guard), 0);
+  guard->runner = R;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
+}
+
 // (runner, opts or nil, main, ...): set everything up. Under a protected call.
 static int set_up(lua_State *L) {
   Runner *R = lua_touserdata(L, 1);
+  set_guard(L, R);
   read_options(L, R, lua_isnil(L, 2) ? 0 : 2);
   token_begin(L, R);
   if (R->on_run != NULL) R->on_run(R, true);
@@ -259,10 +306,7 @@ void run_close(Runner *R) {
   token_end(R);
   if (R->on_run != NULL) R->on_run(R, false);
   resource_close_all(R->L);
-  interrupt_end(R);
-  instrument_end(R);
-  clock_end(R);
-  runner_deinit(R);
+  release(R);
 }
 
 // The error on top leaves the run: keep its traceback for reports.
@@ -389,5 +433,6 @@ void run_open(lua_State *L) {
                                        {"_traceback_of", l_traceback_of},
                                        {"_defaults", l_defaults},
                                        {NULL, NULL}};
+  class_register(L, &guard_class);
   luaL_setfuncs(L, functions, 0);
 }

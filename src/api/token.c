@@ -111,8 +111,11 @@ void token_end(Runner *R) {
   pthread_mutex_unlock(&q->mutex);
   lua_pushnil(R->L);
   lua_rawsetp(R->L, LUA_REGISTRYINDEX, &token_key);
+}
+
+void token_deinit(Runner *R) {
+  if (R->token != NULL) release(R->token);
   R->token = NULL;
-  release(q);
 }
 
 bool token_is_pending(const Runner *R) { return R->token->foreign > 0; }

@@ -12,6 +12,8 @@ typedef struct TokenQueue TokenQueue;
 void token_begin(lua_State *L, Runner *R);
 // The run is over: refuse calls from now on. No Lua, no failure.
 void token_end(Runner *R);
+// No task waits for calls any more: let the queue go.
+void token_deinit(Runner *R);
 // The body of the system task `<TrioToken.run_sync_soon task>`.
 int token_main(lua_State *L);
 // Did another thread queue a call since the last pass?

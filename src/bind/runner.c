@@ -128,6 +128,16 @@ void runner_init(lua_State *L, Runner *R) {
   state->runner = R;
 }
 
+void runner_lose(lua_State *L, Runner *R) {
+  if (runner_running == R) runner_running = NULL;
+  R->L = L;
+  R->crashed = true;
+  R->sched.current = NULL;
+  R->sched.on_ready = NULL;
+  R->sched.on_change = NULL;
+  R->on_wakeup = NULL;
+}
+
 // After a crash tasks are left in the middle of waits: undo these, because
 // locks and streams may live longer than the run.
 static void discard_tasks(Runner *R) {

@@ -83,6 +83,8 @@ struct Runner {
   // Wakes the token task if calls are queued (api/token.c).
   void (*on_wakeup)(Runner *R);
   Clock *foreign_clock;  // wrapper of a clock written in Lua, owned
+  // The Lua state was closed in the middle of the run (io/guest.c).
+  void (*on_lost)(Runner *R);
   // Forget the nurseries that an ended task left open (api/nursery.c).
   void (*abandon)(Task *t);
   // Hooks of the instruments; NULL without. They never raise.
@@ -138,6 +140,9 @@ Runner *runner_require(lua_State *L);
 // Prepare a zeroed Runner for its state; runs may follow one another.
 void runner_init(lua_State *L, Runner *R);
 void runner_deinit(Runner *R);
+// For a finalizer, when the Lua state is closed in the middle of the run: no
+// task runs any more, and no hook. runner_deinit must follow. [-0, +0, -]
+void runner_lose(lua_State *L, Runner *R);
 // Run ticks until no task lives.
 void runner_loop(Runner *R);
 // One pass of a guest run, on a loop that somebody else drives: settle the wait

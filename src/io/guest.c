@@ -48,6 +48,9 @@ static void dismantle(Guest *g) {
   uv_close((uv_handle_t *)&g->timer, on_closed);
 }
 
+// The host has closed the state: nobody is told.
+static void on_lost(Runner *R) { dismantle((Guest *)R); }
+
 static void on_idle(uv_idle_t *idle) { UNUSED(idle); }
 
 static void on_timer(uv_timer_t *timer) { ((Guest *)timer->data)->due = true; }
@@ -192,6 +195,7 @@ int trio_start_guest_run(lua_State *L, int nargs, int options,
     return LUA_ERRRUN;
   }
   g->runner.sched.on_change = poke;
+  g->runner.on_lost = on_lost;
   interrupt_begin(&g->runner);
   uv_check_start(&g->check, on_check);
   tick(g);  // the root task opens the system nursery; main is ready after it
