@@ -7,7 +7,7 @@
 
 #include "channel.h"
 
-enum { FIRST_SIZE = 8 };
+enum { FIRST_SIZE = 8, LARGE = 1024 };
 
 const Class channel_class = {"trio.MemoryChannel", NULL, NULL, NULL};
 
@@ -22,19 +22,23 @@ Channel *channel_push(lua_State *L, double limit) {
 static void push_ring(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
   lua_getiuservalue(L, -1, 1);
-  lua_remove(L, -2);
+}
+
+// 1-based index in the ring of the item after `n` others.
+static lua_Integer slot(const Channel *ch, int n) {
+  return ((ch->first + n) & (ch->size - 1)) + 1;
 }
 
 // Make room: a ring twice as large, with the items in order from slot 0.
 static void grow(lua_State *L, Channel *ch) {
-  int size = ch->size == 0 ? FIRST_SIZE : ch->size * 2;
-  if (ch->size > INT_MAX / 2)
+  if (ch->size > INT_MAX / 2) {
     luaL_error(L, "the channel's buffer is too large");
-  lua_getiuservalue(L, 1, 1);
-  lua_getiuservalue(L, -1, 1);
+  }
+  int size = ch->size == 0 ? FIRST_SIZE : ch->size * 2;
+  push_ring(L);
   lua_createtable(L, size, 0);
   for (int i = 0; i < ch->used; i++) {
-    lua_rawgeti(L, -2, (ch->first + i) % ch->size + 1);
+    lua_rawgeti(L, -2, slot(ch, i));
     lua_rawseti(L, -2, i + 1);
   }
   lua_setiuservalue(L, -3, 1);
@@ -43,15 +47,20 @@ static void grow(lua_State *L, Channel *ch) {
   ch->size = size;
 }
 
-void channel_append(lua_State *L, Channel *ch, int idx) {
-  idx = lua_absindex(L, idx);
+void channel_append(lua_State *L, Channel *ch) {
   if (ch->used == ch->size) grow(L, ch);
   push_ring(L);
-  lua_pushvalue(L, idx);
-  lua_rawseti(L, -2, (ch->first + ch->used) % ch->size + 1);
-  lua_pop(L, 1);
-  ch->used++;
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, slot(ch, ch->used++));
   if (ch->used > ch->peak) ch->peak = ch->used;
+}
+
+// The ring of a burst that is over is not kept. (A ring that is needed again
+// and again grows in a time proportional to what it carries.)
+static void forget_ring(lua_State *L, Channel *ch) {
+  lua_pushnil(L);
+  lua_setiuservalue(L, -4, 1);
+  ch->first = ch->size = 0;
 }
 
 void channel_take(lua_State *L, Channel *ch) {
@@ -59,9 +68,12 @@ void channel_take(lua_State *L, Channel *ch) {
   lua_rawgeti(L, -1, ch->first + 1);
   lua_pushnil(L);
   lua_rawseti(L, -3, ch->first + 1);
-  lua_remove(L, -2);
-  ch->first = (ch->first + 1) % ch->size;
-  ch->used--;
+  ch->first = (ch->first + 1) & (ch->size - 1);
+  if (--ch->used == 0 && ch->size > LARGE) forget_ring(L, ch);
+}
+
+void channel_refill(lua_State *L, Channel *ch) {
+  lua_rawseti(L, -3, slot(ch, ch->used++));
 }
 
 void channel_drop(lua_State *L, Channel *ch) {

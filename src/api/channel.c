@@ -43,11 +43,10 @@ static int raise_no_receiver(lua_State *L) {
                      "every receiving end of the channel is closed");
 }
 
-// Give the value at VALUE to the longest waiting receiver.
+// Give the value at VALUE, which is on top, to the longest waiting receiver.
 static bool hand_over(lua_State *L, Channel *ch) {
   Task *t = lot_first(&ch->receivers);
   if (t == NULL) return false;
-  lua_pushvalue(L, VALUE);
   lua_xmove(L, t->waiting, 1);
   t->values = 1;
   lot_unpark(&ch->receivers, WAKE_OK);
@@ -62,7 +61,7 @@ static int try_send(lua_State *L, Task *t, void *object) {
   if (ch->open_receive == 0) return raise_no_receiver(L);
   if (hand_over(L, ch)) return 0;
   if (ch->used >= ch->limit) return WOULD_BLOCK;
-  channel_append(L, ch, VALUE);
+  channel_append(L, ch);
   return 0;
 }
 
@@ -108,12 +107,11 @@ static int l_send_nowait(lua_State *L) {
 
 // ---- receiving
 
-// Take the value of the longest waiting sender: into the ring if it holds
-// items, else onto the stack. Returns whether it was pushed.
+// Wake the longest waiting sender and push its value, the last one of its
+// frame.
 static void pull_sender(lua_State *L, Channel *ch) {
-  Task *t = lot_first(&ch->senders);
-  lua_pushvalue(t->waiting, VALUE);
-  lua_xmove(t->waiting, L, 1);
+  lua_xmove(lot_first(&ch->senders)->waiting, L, 1);
+  lot_unpark(&ch->senders, WAKE_OK);
 }
 
 static int end_of_channel(lua_State *L, const End *end) {
@@ -122,21 +120,18 @@ static int end_of_channel(lua_State *L, const End *end) {
                      "every sending end of the channel is closed");
 }
 
-// Push the next item, if there is one; a waiting sender refills the buffer.
+// Push the next item last, if there is one; a waiting sender refills the
+// buffer.
 static bool take(lua_State *L, Channel *ch) {
   bool waits = ch->senders.count > 0;
   if (ch->used == 0) {
-    if (!waits) return false;
-    pull_sender(L, ch);
-    lot_unpark(&ch->senders, WAKE_OK);
-    return true;
+    if (waits) pull_sender(L, ch);
+    return waits;
   }
   channel_take(L, ch);
   if (waits) {
     pull_sender(L, ch);
-    channel_append(L, ch, -1);
-    lua_pop(L, 1);
-    lot_unpark(&ch->senders, WAKE_OK);
+    channel_refill(L, ch);
   }
   return true;
 }
@@ -169,16 +164,12 @@ static int l_receive(lua_State *L) {
                         .attempt = try_receive,
                         .start = queue_receive,
                         .finish = finish_receive};
-  End *end = receive_end(L);
-  lua_settop(L, SELF);
-  return await(L, &op, end);
+  return await(L, &op, receive_end(L));
 }
 
 // receive:receive_nowait() -> the same at once, or WouldBlock.
 static int l_receive_nowait(lua_State *L) {
-  End *end = receive_end(L);
-  lua_settop(L, SELF);
-  if (try_receive(L, NULL, end) == WOULD_BLOCK) {
+  if (try_receive(L, NULL, receive_end(L)) == WOULD_BLOCK) {
     return error_raise(L, ERROR_WOULD_BLOCK, "the channel is empty");
   }
   return 1;
@@ -206,9 +197,7 @@ static int receive_call(lua_State *L) {
                         .attempt = try_next,
                         .start = queue_receive,
                         .finish = finish_next};
-  End *end = receive_end(L);
-  lua_settop(L, SELF);
-  return await(L, &op, end);
+  return await(L, &op, receive_end(L));
 }
 
 // ---- ends

@@ -14,7 +14,7 @@ typedef struct Channel {
   Lot receivers;  // tasks that wait to receive
   double limit;   // max_buffer_size: whole, or INFINITY
   int open_send, open_receive;
-  int size;   // slots of the ring
+  int size;   // slots of the ring, a power of two or 0
   int first;  // 0-based slot of the oldest item
   int used;   // items in the ring
   int peak;
@@ -25,12 +25,16 @@ extern const Class channel_class;
 // Push a new state. [-0, +1, m]
 Channel *channel_push(lua_State *L, double limit);
 
-// The ring of the end at index 1 is pushed first by every one of these, and
-// popped again. Append the value at idx; may raise before anything changes.
-void channel_append(lua_State *L, Channel *ch, int idx);
-// Take the oldest item out and push it. [-0, +1, -]
+// These are for methods of an end, which stands at index 1. They leave the
+// state and the ring on the stack: their callers return at once.
+
+// Append the value at index 2; may raise before anything changes. [-0, +2, m]
+void channel_append(lua_State *L, Channel *ch);
+// Take the oldest item out; it is pushed last. [-0, +3, -]
 void channel_take(lua_State *L, Channel *ch);
-// Drop all items.
+// Right after channel_take: append the value on top instead. [-1, +0, -]
+void channel_refill(lua_State *L, Channel *ch);
+// Drop all items and the ring's memory. [-0, +0, -]
 void channel_drop(lua_State *L, Channel *ch);
 
 // The table of the seven statistics. [-0, +1, m]
