@@ -28,9 +28,7 @@ static int l_acquire(lua_State *L) {
                         .attempt = lock_attempt,
                         .start = lock_start,
                         .finish = lock_finish};
-  const Condition *c = self(L);
-  lua_settop(L, 1);
-  return await(L, &op, c->lock);
+  return await(L, &op, self(L)->lock);
 }
 
 static int l_acquire_nowait(lua_State *L) {

@@ -24,9 +24,7 @@ static int try_wait(lua_State *L, Task *t, void *object) {
 static int l_wait(lua_State *L) {
   static const Op op = {
       .name = "Event:wait", .attempt = try_wait, .lot = offsetof(Event, lot)};
-  Event *e = self(L);
-  lua_settop(L, 1);
-  return await(L, &op, e);
+  return await(L, &op, self(L));
 }
 
 // event:set(): wake everybody who waits, now and ever. Idempotent.

@@ -10,7 +10,8 @@
 #include "guard.h"
 
 Lock *lock_check(lua_State *L, int idx) {
-  Lock *lock = class_test(L, idx, &strict_lock_class);
+  Lock *lock = class_test(L, idx, &lock_class);
+  if (lock == NULL) lock = class_test(L, idx, &strict_lock_class);
   return lock != NULL ? lock : class_check(L, idx, &lock_class);
 }
 
@@ -81,9 +82,7 @@ static int l_acquire(lua_State *L) {
                         .attempt = lock_attempt,
                         .start = lock_start,
                         .finish = lock_finish};
-  Lock *lock = lock_check(L, 1);
-  lua_settop(L, 1);
-  return await(L, &op, lock);
+  return await(L, &op, lock_check(L, 1));
 }
 
 int lock_acquire_now(lua_State *L, Lock *lock) {

@@ -33,9 +33,7 @@ static int l_acquire(lua_State *L) {
   static const Op op = {.name = "Semaphore:acquire",
                         .attempt = try_acquire,
                         .lot = offsetof(Semaphore, lot)};
-  Semaphore *s = self(L);
-  lua_settop(L, 1);
-  return await(L, &op, s);
+  return await(L, &op, self(L));
 }
 
 // semaphore:acquire_nowait(): take a unit or raise WouldBlock.
