@@ -7,6 +7,12 @@
 
 #include "../bind/error.h"
 
+void oserror_push_name(lua_State *L, int number) {
+  char name[32];
+  uv_err_name_r(uv_translate_sys_error(number), name, sizeof name);
+  lua_pushstring(L, name);
+}
+
 void oserror_push(lua_State *L, int number, const char *what,
                   const char *detail) {
   int code = uv_translate_sys_error(number);

@@ -11,6 +11,9 @@
 void oserror_push(lua_State *L, int number, const char *what,
                   const char *detail);
 
+// Push the name of an error number: "EMFILE". [-0, +1, m]
+void oserror_push_name(lua_State *L, int number);
+
 // The same, raised. [v]
 int oserror_raise(lua_State *L, int number, const char *what,
                   const char *detail);

@@ -409,8 +409,22 @@ static int l_set_origin(lua_State *L) {
   return 0;
 }
 
+// trio.socket._is_socket(value) -> is it a socket object of this library?
+static int l_is_socket(lua_State *L) {
+  lua_pushboolean(L, class_test(L, 1, &socket_class) != NULL);
+  return 1;
+}
+
+// trio.socket._errno_name(number) -> "EMFILE"
+static int l_errno_name(lua_State *L) {
+  oserror_push_name(L, (int)luaL_checkinteger(L, 1));
+  return 1;
+}
+
 void socket_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"_socket", l_socket},
+                                       {"_is_socket", l_is_socket},
+                                       {"_errno_name", l_errno_name},
                                        {"_set_origin", l_set_origin},
                                        {"socketpair", l_socketpair},
                                        {"fromfd", l_fromfd},
