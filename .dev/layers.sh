@@ -11,7 +11,7 @@ exec awk '
     rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
     n = split("api/api api/clock api/scope api/nursery api/reschedule api/guard " \
       "api/lock api/channel api/token io/io io/oserror io/signal_names io/watch io/address io/socket " \
-      "io/stream io/listener api/leftover", words, " ")
+      "io/stream io/listener io/parcel io/worker api/leftover", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1
     gathers["api/run"] = gathers["api/lowlevel"] = 1  # put parts together
     uv = "^(bind/(poll|loop)|io/.*|main)$"
@@ -59,6 +59,7 @@ exec awk '
       refuse("the interpreter uses the public header only")
     else if (rank[theirs] > rank[mine]) refuse("an upper layer")
     else if (from == "io/guest.c" && theirs == "api") next  # the twin of trio.run
+    else if (mine == "io" && to == "api/token_c.h") next  # from threads
     else if (mine != theirs && rank[theirs] == rank[mine])
       refuse("a layer of the same height")
     else if (rank[mine] == 3 && theirs == mine && !same_noun(stem(to), stem(from)) \

@@ -22,19 +22,21 @@ static const char calls_key = 0, idempotent_key = 0, token_key = 0;
 typedef struct Call {
   struct Call *next;
   void (*function)(lua_State *L, void *data);
+  void (*dropped)(void *data);  // may be NULL
   void *data;
 } Call;
 
 // Shared by the run and every TrioToken handed to C: counted references.
 struct TokenQueue {
   atomic_int references;
+  const void *registry;   // identifies the Lua state of the run
   pthread_mutex_t mutex;  // guards what follows
   Call *first, **last;
   atomic_int foreign;  // calls in the list
-  bool done;       // refuses calls
-  Runner *runner;  // NULL once the run is over
-  Task *waiting;   // the token task, while parked (only its own thread)
-  int calls[2];    // Lua calls queued: ordinary, idempotent
+  bool done;           // refuses calls
+  Runner *runner;      // NULL once the run is over
+  Task *waiting;       // the token task, while parked (only its own thread)
+  int calls[2];        // Lua calls queued: ordinary, idempotent
   int first_call[2];
 };
 
@@ -85,6 +87,7 @@ void token_begin(lua_State *L, Runner *R) {
   atomic_init(&q->references, 1);
   token->queue = q;
   q->last = &q->first;
+  q->registry = lua_topointer(L, LUA_REGISTRYINDEX);
   q->runner = R;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &token_key);
   for (int kind = 0; kind < 2; kind++) {
@@ -97,18 +100,27 @@ void token_begin(lua_State *L, Runner *R) {
   R->on_wakeup = look_at_queue;
 }
 
+// Calls that a crashed run will never make.
+static void drop_calls(Call *call) {
+  while (call != NULL) {
+    Call *next = call->next;
+    if (call->dropped != NULL) call->dropped(call->data);
+    mem_free(call);
+    call = next;
+  }
+}
+
 void token_end(Runner *R) {
   TokenQueue *q = R->token;
   if (q == NULL) return;
   pthread_mutex_lock(&q->mutex);
   q->done = true;
   q->runner = NULL;
-  while (q->first != NULL) {
-    Call *call = q->first;
-    q->first = call->next;
-    mem_free(call);
-  }
+  Call *left = q->first;
+  q->first = NULL;
+  q->last = &q->first;
   pthread_mutex_unlock(&q->mutex);
+  drop_calls(left);
   lua_pushnil(R->L);
   lua_rawsetp(R->L, LUA_REGISTRYINDEX, &token_key);
 }
@@ -146,6 +158,20 @@ static bool is_queued(lua_State *L, const TokenQueue *q, int table, int call) {
   return false;
 }
 
+static bool is_home(lua_State *L, const TokenQueue *q) {
+  return q->registry == lua_topointer(L, LUA_REGISTRYINDEX);
+}
+
+const char token_far_key = 0;
+
+// The run belongs to another Lua state, in another thread.
+static int call_from_afar(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &token_far_key);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
 // token:run_sync_soon([opts,] fn, ...): call fn(...) soon in the run's own
 // system task; fn can't wait. Option idempotent. Raises RunFinishedError after
 // the end. No checkpoint. Mirrors TrioToken.run_sync_soon.
@@ -155,6 +181,7 @@ static int l_run_sync_soon(lua_State *L) {
   int function = nursery_function(L, 2, known);
   int kind = function == 3 && opts_boolean(L, 2, "idempotent", false) ? 1 : 0;
   TokenQueue *q = token->queue;
+  if (q != NULL && !is_home(L, q)) return call_from_afar(L);
   if (q == NULL || q->done) {
     return error_raise(L, ERROR_RUN_FINISHED, "the run is over");
   }
@@ -179,13 +206,38 @@ TokenQueue *token_share(Runner *R) {
   return R->token;
 }
 
+void token_retain(TokenQueue *q) { atomic_fetch_add(&q->references, 1); }
+
 void token_release(TokenQueue *q) { release(q); }
+
+TokenQueue *token_at(lua_State *L, int idx) {
+  const TokenObject *token = class_test(L, idx, &token_class);
+  return token == NULL ? NULL : token->queue;
+}
+
+void token_push(lua_State *L, TokenQueue *q) {
+  if (is_home(L, q)) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &token_key);
+    if (token_at(L, -1) == q) return;
+    lua_pop(L, 1);
+  }
+  TokenObject *token = class_new(L, &token_class, sizeof(TokenObject), 0);
+  token->queue = q;
+  token_retain(q);
+}
 
 int token_call_soon(TokenQueue *q, void (*function)(lua_State *L, void *data),
                     void *data) {
+  return token_call_soon_or(q, function, NULL, data);
+}
+
+int token_call_soon_or(TokenQueue *q,
+                       void (*function)(lua_State *L, void *data),
+                       void (*dropped)(void *data), void *data) {
   Call *call = mem_alloc(sizeof(Call));
   if (call == NULL) return TOKEN_NO_MEMORY;
   call->function = function;
+  call->dropped = dropped;
   call->data = data;
   pthread_mutex_lock(&q->mutex);
   if (q->done) {

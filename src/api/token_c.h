@@ -10,11 +10,27 @@ enum { TOKEN_QUEUED = 0, TOKEN_FINISHED = 1, TOKEN_NO_MEMORY = 2 };
 // A reference to the run's queue, for token_release. On the run's thread.
 TokenQueue *token_share(Runner *R);
 // Any thread.
+void token_retain(TokenQueue *q);
 void token_release(TokenQueue *q);
+
+// The queue of the TrioToken at idx, or NULL. [-0, +0, -]
+TokenQueue *token_at(lua_State *L, int idx);
+// Push a TrioToken for the queue: the run's own where it is the current run of
+// this state. [-0, +1, m]
+void token_push(lua_State *L, TokenQueue *q);
+
+// Registry key of the function that does run_sync_soon, with the arguments of
+// that method, for a token whose run belongs to another Lua state.
+extern const char token_far_key;
 
 // Any thread: let the run call function(L, data) in its token task; it may
 // raise, which crashes the run. Returns one of the above.
 int token_call_soon(TokenQueue *q, void (*function)(lua_State *L, void *data),
                     void *data);
+// The same; `dropped` is called, by the run's thread, if a run that crashed
+// ends with the call still queued.
+int token_call_soon_or(TokenQueue *q,
+                       void (*function)(lua_State *L, void *data),
+                       void (*dropped)(void *data), void *data);
 
 #endif

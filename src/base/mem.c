@@ -11,6 +11,7 @@
 #include <string.h>
 
 static atomic_size_t live_blocks;
+static atomic_long kept;            // blocks that are meant to stay
 static atomic_long allowance = -1;  // allocations still allowed; negative: all
 
 // Take one allocation from the budget.
@@ -58,7 +59,12 @@ char *mem_strdup(const char *text) {
 }
 
 size_t mem_live_blocks(void) {
-  return atomic_load_explicit(&live_blocks, memory_order_relaxed);
+  return atomic_load_explicit(&live_blocks, memory_order_relaxed) -
+         (size_t)atomic_load_explicit(&kept, memory_order_relaxed);
+}
+
+void mem_keep(long blocks) {
+  atomic_fetch_add_explicit(&kept, blocks, memory_order_relaxed);
 }
 
 void mem_set_budget(long budget) { atomic_store(&allowance, budget); }

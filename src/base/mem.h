@@ -12,8 +12,12 @@ void *mem_realloc(void *block, size_t size);
 void mem_free(void *block);  // NULL is fine
 char *mem_strdup(const char *text);
 
-// Blocks allocated and not yet freed, over all threads.
+// Blocks allocated and not yet freed, over all threads, but for those that are
+// meant to stay.
 size_t mem_live_blocks(void);
+
+// So many more blocks are meant to stay: a cache has them.
+void mem_keep(long blocks);
 
 // Let the next `budget` allocations succeed and every later one fail; a
 // negative budget lifts the limit. For tests.

@@ -309,7 +309,8 @@ static void autojump(Runner *R) {
 // run ends at once where main can't be told: it is over, or its wait does not
 // let go.
 static void check_deadlock(Runner *R) {
-  if (!R->raise_deadlock || poll_has_sources(R->state->poll)) return;
+  if (!R->raise_deadlock || R->threads > 0) return;
+  if (poll_has_sources(R->state->poll)) return;
   explain_note_deadlock(R);
   if (R->main != NULL && !R->main_done) task_abort(R->main, WAKE_DEADLOCK);
   if (R->on_wakeup != NULL) R->on_wakeup(R);

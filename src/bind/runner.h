@@ -33,6 +33,7 @@ typedef struct State {
   bool has_seed;         // defaults for every run of the program
   uint64_t seed;
   bool raise_deadlock;
+  bool is_worker;  // belongs to a thread of io/worker.c
 } State;
 
 struct Instruments;
@@ -56,6 +57,7 @@ struct Runner {
   Task *root, *main;
   bool main_done;
   int live;       // tasks that have not ended
+  int threads;    // at work for the run: one of them may wake a task
   int peak;       // the largest `live` so far
   int slots;      // anchors ever used in this run
   int free_slot;  // first unused anchor, 0: none

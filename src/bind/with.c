@@ -90,6 +90,16 @@ static bool is_recorded(lua_State *L, Task *t, int idx) {
   return same;
 }
 
+int with_raise_recorded(lua_State *L) {
+  Task *t = task_maybe(L);
+  if (t != NULL && t->slot != 0 && !error_is(L, 1, ERROR_CANCELLED)) {
+    record(L, t);
+    t->rethrowing = true;
+  }
+  lua_settop(L, 1);
+  return lua_error(L);
+}
+
 int with_handler(lua_State *L) {
   lua_settop(L, 1);
   if (error_is(L, 1, ERROR_CANCELLED)) return 1;

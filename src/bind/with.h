@@ -27,6 +27,10 @@ int with(lua_State *L, const WithOps *ops);
 // raised. [v]
 int with_rethrow(lua_State *L);
 
+// Raise the error at index 1, which was first raised elsewhere: the string at
+// index 2 tells where. [v]
+int with_raise_recorded(lua_State *L);
+
 // The message handler that records where an error was raised. Leaves the
 // error as it is. For other protected calls of the library.
 int with_handler(lua_State *L);

@@ -13,5 +13,6 @@ void resolve_open(lua_State *L);
 void stream_open(lua_State *L);
 void process_open(lua_State *L);
 void signal_open(lua_State *L);
+void thread_open(lua_State *L);
 
 #endif
