@@ -34,9 +34,7 @@ static void (*const opens[])(lua_State *) = {
     instrument_open, testing_open,   clock_open,    peek_open,
     thread_open,
     watch_open,      constants_open, socket_open,   resolve_open,
-    stream_open,     process_open,
-    signal_open,     interrupt_open, steps_open,    trace_open,
-    slow_open};
+    stream_open,     process_open,   signal_open,   interrupt_open};
 
 // Call the function(trio, kit) that an embedded file returns; trio and kit
 // stand at these indices. `kit` is a table for what the files share and nobody
