@@ -84,7 +84,8 @@ static void on_signal(int number) {
 
 void interrupt_begin(Runner *R) {
   struct sigaction now;
-  if (R->state->is_worker || owner != NULL || sigaction(SIGINT, NULL, &now) != 0) return;
+  if (R->state->is_worker) return;  // signals are for the main thread
+  if (owner != NULL || sigaction(SIGINT, NULL, &now) != 0) return;
   if (now.sa_handler != SIG_DFL && !R->state->default_sigint) return;
   struct sigaction ours;
   memset(&ours, 0, sizeof ours);
