@@ -13,6 +13,8 @@ exec awk '
       "api/lock api/channel api/token io/io io/oserror io/signal_names io/watch io/address io/socket " \
       "io/stream io/listener io/parcel io/worker api/leftover", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1
+    n = split("io/job io/bytes io/path io/file io/fs", words, " ")
+    for (i = 1; i <= n; i++) shared[words[i]] = 1
     gathers["api/run"] = gathers["api/lowlevel"] = 1  # put parts together
     uv = "^(bind/(poll|loop)|io/.*|main)$"
   }

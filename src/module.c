@@ -33,6 +33,7 @@ static void (*const opens[])(lua_State *) = {
     reschedule_open, parking_open,   token_open,    tree_open,
     instrument_open, testing_open,   clock_open,    peek_open,
     thread_open,
+    file_open,       fs_open,
     watch_open,      constants_open, socket_open,   resolve_open,
     stream_open,     process_open,   signal_open,   interrupt_open};
 

@@ -10,6 +10,8 @@ void watch_open(lua_State *L);
 void constants_open(lua_State *L);
 void socket_open(lua_State *L);
 void resolve_open(lua_State *L);
+void file_open(lua_State *L);
+void fs_open(lua_State *L);
 void stream_open(lua_State *L);
 void process_open(lua_State *L);
 void signal_open(lua_State *L);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// job.c: see job.h.
+#include "job.h"
+
+#include "../base/debug.h"
+
+static void run_job(uv_work_t *req) {
+  Job *j = req->data;
+  j->work(j);
+}
+
+static void on_back(uv_work_t *req, int status) {
+  Job *j = req->data;
+  Task *t = j->task;
+  j->running = false;
+  j->skipped = status == UV_ECANCELED;
+  j->task = NULL;
+  if (t != NULL) task_wake(t, WAKE_OK);
+  if (j->done != NULL) j->done(j);
+}
+
+void job_submit(Job *j, uv_loop_t *loop, Task *t) {
+  ASSERT(!j->running);
+  j->req.data = j;
+  j->task = t;
+  j->abort_code = 0;
+  j->skipped = false;
+  j->cut = false;
+  j->running = true;
+  atomic_store(&j->stop, false);
+  int result = uv_queue_work(loop, &j->req, run_job, on_back);
+  ASSERT(result == 0);
+  UNUSED(result);
+}
+
+int job_attempt(lua_State *L, Task *t, void *self) {
+  UNUSED(L);
+  UNUSED(t);
+  UNUSED(self);
+  return WOULD_BLOCK;
+}
+
+AbortResult job_abort(Job *j, int code) {
+  atomic_store(&j->stop, true);
+  if (j->running) uv_cancel((uv_req_t *)&j->req);
+  if (code == WAKE_DISCARDED) {
+    j->task = NULL;
+    return ABORT_DONE;
+  }
+  j->abort_code = code;
+  return ABORT_PENDING;
+}
+
+uv_loop_t *job_loop(const Task *t) {
+  return poll_loop(runner_of_task(t)->state->poll);
+}
