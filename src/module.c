@@ -42,10 +42,15 @@ static void (*const opens[])(lua_State *) = {
 // else sees. [-0, +results, e]
 static void run_embedded(lua_State *L, const EmbeddedLua *file, int trio,
                          int kit, int results) {
-  if (luaL_loadbufferx(L, file->source, file->length, file->name, "t") !=
-      LUA_OK) {
+  lua_pushliteral(L, "=");
+  luaL_gsub(L, file->name, ".", "/");
+  lua_pushliteral(L, ".lua");
+  lua_concat(L, 3);
+  if (luaL_loadbufferx(L, file->source, file->length, lua_tostring(L, -1),
+                       "t") != LUA_OK) {
     lua_error(L);
   }
+  lua_remove(L, -2);
   lua_call(L, 0, 1);
   lua_pushvalue(L, trio);
   lua_pushvalue(L, kit);

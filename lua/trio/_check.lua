@@ -87,10 +87,9 @@ return function(trio, kit)
     return value
   end
 
-  --- Raise unless a task calls; `name` is the function that may wait.
+  --- Raise where the program can't wait; `name` is the function that may.
   function check.task(name, level)
-    if trio.lowlevel.in_trio_task() then return end
-    error(name .. " must be called from inside a task; start one with trio.run",
-      CALLER + (level or 0))
+    local problem = trio._no_wait(name)
+    if problem then error(problem, CALLER + (level or 0)) end
   end
 end

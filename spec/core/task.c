@@ -80,10 +80,11 @@ static void the_hooks_hear_of_it(void) {
   Task *t = &core_tasks[0];
   task_ready(t);
   CHECK_NUM(readied, 1);
+  CHECK_NUM(changes, 1);
   core_sleeper(0, NULL);
   task_wake(t, WAKE_OK);
   CHECK_NUM(readied, 2);
-  CHECK_NUM(changes, 1);
+  CHECK_NUM(changes, 2);
   core_end();
 }
 

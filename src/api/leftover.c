@@ -29,7 +29,7 @@ static void push_place(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    bool embedded = strncmp(ar.source, "trio.", 5) == 0;
+    bool embedded = strncmp(ar.source, "=trio/", 6) == 0;
     if (ar.currentline > 0 && !embedded) {
       lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
       return;

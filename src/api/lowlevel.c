@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // lowlevel.c: checkpoints, system tasks and statistics of trio.lowlevel.
 #include "../bind/await.h"
+#include "../bind/explain.h"
 #include "../bind/class.h"
 #include "../bind/spawn.h"
 #include "api.h"
@@ -37,6 +38,15 @@ static int l_in_trio_run(lua_State *L) {
 // trio.lowlevel.in_trio_task() -> is this code run by a task?
 static int l_in_trio_task(lua_State *L) {
   lua_pushboolean(L, task_maybe(L) != NULL);
+  return 1;
+}
+
+// trio._no_wait(name) -> why the function of that name can't wait here, nothing
+// if it can. For the library's own Lua files.
+static int l_no_wait(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  if (task_of(L) != NULL && lua_isyieldable(L)) return 0;
+  explain_push_no_wait(L, name);
   return 1;
 }
 
@@ -105,4 +115,6 @@ void lowlevel_open(lua_State *L) {
   lua_getfield(L, -1, "lowlevel");
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
+  lua_pushcfunction(L, l_no_wait);
+  lua_setfield(L, -2, "_no_wait");
 }

@@ -51,29 +51,40 @@ static void push_obstacle(lua_State *L) {
   lua_pushnil(L);
 }
 
-int explain_no_wait(lua_State *L, const char *name) {
+void explain_push_no_wait(lua_State *L, const char *name) {
   Task *t = task_maybe(L);
   if (t == NULL) {
-    return luaL_error(L,
-                      "%s must be called from inside a task; start one with "
-                      "trio.run",
-                      name);
+    lua_pushfstring(L,
+                    "%s must be called from inside a task; start one with "
+                    "trio.run",
+                    name);
+    return;
   }
   if (t->top != L && lua_isyieldable(L) && lua_isyieldable(t->top)) {
-    return luaL_error(
+    lua_pushfstring(
         L,
         "%s can't wait in a coroutine that trio does not know; make it with "
         "trio.coroutine, or call trio.install() first",
         name);
+    return;
   }
   push_obstacle(lua_isyieldable(L) ? t->top : L);
   if (t->top != L && lua_isyieldable(L)) lua_xmove(t->top, L, 1);
   if (lua_isnil(L, -1)) {
-    return luaL_error(L, "%s can't wait here: Lua can't suspend at this place",
-                      name);
-  }
-  return luaL_error(L, "%s can't wait here: Lua can't suspend inside %s", name,
+    lua_pushfstring(L, "%s can't wait here: Lua can't suspend at this place",
+                    name);
+  } else {
+    lua_pushfstring(L, "%s can't wait here: Lua can't suspend inside %s", name,
                     lua_tostring(L, -1));
+  }
+  lua_remove(L, -2);
+}
+
+int explain_no_wait(lua_State *L, const char *name) {
+  luaL_where(L, 1);
+  explain_push_no_wait(L, name);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 int explain_outside(lua_State *L, const char *what) {

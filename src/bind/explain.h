@@ -12,6 +12,8 @@ int explain_outside(lua_State *L, const char *what);
 // Raise why `name` can't wait here: outside of a task, in a coroutine that
 // nobody made known, or below a C function that can't suspend. [v]
 int explain_no_wait(lua_State *L, const char *name);
+// Push that text, without a position. [-0, +1, m]
+void explain_push_no_wait(lua_State *L, const char *name);
 
 // Make the DeadlockError that names every blocked task, while they are still
 // blocked; and push it, for main. [-0, +0, -] on R->L, [-0, +1, -]

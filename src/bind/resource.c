@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "embedded.h"
 #include "runner.h"
 
 void resource_open(lua_State *L, Resource *r, const char *kind,
@@ -16,12 +15,10 @@ void resource_open(lua_State *L, Resource *r, const char *kind,
   list_push(&state_of(L)->resources, &r->link);
 }
 
+// Chunks of the library's own Lua files are named so by src/module.c, those of
+// a program begin with "@" or are its text.
 static bool is_library(const char *source) {
-  if (strncmp(source, "trio.", 5) != 0) return false;
-  for (const EmbeddedLua *file = embedded_lua; file->name != NULL; file++) {
-    if (strcmp(file->name, source) == 0) return true;
-  }
-  return false;
+  return strncmp(source, "=trio/", 6) == 0;
 }
 
 void resource_origin(lua_State *L, Resource *r, int level) {
