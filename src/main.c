@@ -33,7 +33,29 @@ static void set_defaults(lua_State *L, const Args *args) {
     lua_pushstring(L, args->on_deadlock);
     lua_setfield(L, -2, "on_deadlock");
   }
+  if (args->trace != NULL) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "trio.trace");
+    lua_call(L, 1, 1);
+    lua_pushstring(L, args->trace);
+    lua_call(L, 1, 1);
+    lua_setfield(L, -2, "instrument");
+  }
   lua_call(L, 1, 0);
+}
+
+// Print what trio._watch_steps found: (task, traceback).
+static int report_step(lua_State *L) {
+  fprintf(stderr, "trio-lua: %s holds the loop\n%s\n", luaL_checkstring(L, 1),
+          luaL_checkstring(L, 2));
+  return 0;
+}
+
+static void watch_steps(lua_State *L, double seconds) {
+  cli_push_trio(L, "_watch_steps");
+  lua_pushnumber(L, seconds);
+  lua_pushcfunction(L, report_step);
+  lua_call(L, 2, 0);
 }
 
 static void prepare_trio(lua_State *L, const Args *args) {
@@ -45,6 +67,7 @@ static void prepare_trio(lua_State *L, const Args *args) {
   }
   set_defaults(L, args);
   if (args->monitor) monitor_start(L);
+  if (args->slow_step > 0) watch_steps(L, args->slow_step);
 }
 
 static void print_lua_version(void) {

@@ -17,6 +17,7 @@
 #include "bind/pcall.h"
 #include "bind/peek.h"
 #include "bind/runner.h"
+#include "bind/slow.h"
 #include "io/io.h"
 #include "trio.h"
 
@@ -35,7 +36,9 @@ static void (*const opens[])(lua_State *) = {
     thread_open,
     file_open,       fs_open,
     watch_open,      constants_open, socket_open,   resolve_open,
-    stream_open,     process_open,   signal_open,   interrupt_open};
+    stream_open,     process_open,
+    signal_open,     interrupt_open, steps_open,    trace_open,
+    slow_open};
 
 // Call the function(trio, kit) that an embedded file returns; trio and kit
 // stand at these indices. `kit` is a table for what the files share and nobody

@@ -29,5 +29,7 @@ void tree_open(lua_State *L);
 void instrument_open(lua_State *L);
 void testing_open(lua_State *L);
 void clock_open(lua_State *L);
+void steps_open(lua_State *L);
+void trace_open(lua_State *L);
 
 #endif

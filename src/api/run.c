@@ -27,7 +27,7 @@
 #include "nursery.h"
 #include "token.h"
 
-static const char failure_key = 0, guard_key = 0;
+static const char failure_key = 0, guard_key = 0, instrument_key = 0;
 
 // In the registry during a run: its finalizer tells that the state closes.
 typedef struct Guard {
@@ -199,6 +199,11 @@ void run_check_options(lua_State *L, int opts) {
 static void read_options(lua_State *L, Runner *R, int opts) {
   R->strict_groups = true;
   read_schedule(L, R, opts);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &instrument_key) != LUA_TNIL) {
+    lua_pushvalue(L, -1);
+    instrument_add(L, R);
+  }
+  lua_pop(L, 1);
   if (opts == 0) return;
   R->strict_groups = opts_boolean(L, opts, "strict_exception_groups", true);
   R->restrict_interrupt = opts_boolean(
@@ -410,7 +415,7 @@ static int l_traceback_of(lua_State *L) {
   return 1;
 }
 
-// trio._defaults{seed=, on_deadlock=, catch_sigint=}: what the interpreter's
+// trio._defaults{seed=, on_deadlock=, instrument=, catch_sigint=}: what the interpreter's
 // command line sets for every run.
 static int l_defaults(lua_State *L) {
   State *state = state_of(L);
@@ -421,6 +426,10 @@ static int l_defaults(lua_State *L) {
   }
   if (lua_getfield(L, 1, "on_deadlock") != LUA_TNIL) {
     state->raise_deadlock = strcmp(luaL_checkstring(L, -1), "raise") == 0;
+  }
+  if (lua_getfield(L, 1, "instrument") != LUA_TNIL) {
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &instrument_key);
   }
   if (lua_getfield(L, 1, "catch_sigint") != LUA_TNIL) {
     state->default_sigint = lua_toboolean(L, -1);

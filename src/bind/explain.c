@@ -98,7 +98,7 @@ int explain_outside(lua_State *L, const char *what) {
 }
 
 // "file:line" of the innermost Lua function of a suspended coroutine.
-static void push_place(lua_State *L, lua_State *co) {
+void explain_push_place(lua_State *L, lua_State *co) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "Sl", &ar);
@@ -113,7 +113,7 @@ static void push_place(lua_State *L, lua_State *co) {
 void explain_push_wait(lua_State *L, Task *t) {
   switch (t->state) {
     case TASK_PARKED:
-      push_place(L, t->waiting);
+      explain_push_place(L, t->waiting);
       lua_pushfstring(L, "waits in %s at %s", t->waits_in, lua_tostring(L, -1));
       lua_remove(L, -2);
       return;

@@ -31,6 +31,10 @@ void explain_push_brief(lua_State *L, int idx);
 // what it said, empty ones for a Cancelled. [-0, +1, m]
 void explain_push_replaced(lua_State *L);
 
+// Push "file:line" of the innermost Lua function of a suspended coroutine.
+// [-0, +1, m]
+void explain_push_place(lua_State *L, lua_State *co);
+
 // Push one line for a task: what it waits in, and where. [-0, +1, m]
 void explain_push_wait(lua_State *L, Task *t);
 

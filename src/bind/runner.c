@@ -12,6 +12,7 @@
 #include "interrupt.h"
 #include "pcall.h"
 #include "peek.h"
+#include "slow.h"
 #include "spawn.h"
 
 // Passes with ready tasks between two looks at libuv; each costs a system call.
@@ -219,6 +220,7 @@ static void yielded(Task *t, int results) {
 }
 
 static void step(Runner *R, Task *t) {
+  slow_steps++;
   R->sched.current = t;
   t->state = TASK_RUNNING;
   if (R->on_step != NULL) R->on_step(R, t, true);
@@ -241,6 +243,7 @@ static void step(Runner *R, Task *t) {
   if (R->on_step != NULL) R->on_step(R, t, false);
   if (t->state == TASK_DONE && !t->pinned) spawn_release(t);
   R->sched.current = NULL;
+  slow_steps++;
 }
 
 // xorshift64*: the schedule's own generator, so that a seed decides it alone.

@@ -25,6 +25,8 @@ static const char *const usage =
     "  --on-deadlock ACTION  'raise' or 'wait' (default) when no task can "
     "ever\n"
     "                        run again\n"
+    "  --trace FILE          write a Chrome/Perfetto trace of all tasks\n"
+    "  --slow-step SECONDS   report tasks that hold the loop longer\n"
     "  --monitor             print the tree of tasks to stderr on SIGUSR1\n"
     "  --help                show this text\n"
     "  --version             show the version of trio-lua\n"
@@ -34,6 +36,7 @@ static const char *const usage =
 static const char unrecognized[] = "unrecognized option '%s'";
 static const char needs_argument[] = "'%s' needs argument";
 static const char needs_integer[] = "'%s' needs an integer";
+static const char needs_seconds[] = "'%s' needs a number of seconds";
 static const char needs_action[] = "'%s' needs 'raise' or 'wait'";
 
 static void complain(Args *args, const char *complaint, const char *culprit) {
@@ -62,6 +65,19 @@ static void read_on_deadlock(Args *args, const char *option, const char *text) {
   }
 }
 
+static void read_trace(Args *args, const char *option, const char *text) {
+  (void)option;
+  args->trace = text;
+}
+
+static void read_slow_step(Args *args, const char *option, const char *text) {
+  char *end;
+  args->slow_step = strtod(text, &end);
+  if (end == text || *end != '\0' || !(args->slow_step > 0)) {
+    complain(args, needs_seconds, option);
+  }
+}
+
 typedef struct LongOption {
   const char *name;
   void (*read)(Args *args, const char *option, const char *text);
@@ -70,6 +86,8 @@ typedef struct LongOption {
 static const LongOption valued_options[] = {
     {"--seed", read_seed},
     {"--on-deadlock", read_on_deadlock},
+    {"--trace", read_trace},
+    {"--slow-step", read_slow_step},
     {NULL, NULL},
 };
 

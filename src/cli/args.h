@@ -42,6 +42,8 @@ typedef struct Args {
   bool has_seed;
   long long seed;
   const char *on_deadlock;  // "raise", "wait" or NULL
+  const char *trace;        // a file's name, or NULL
+  double slow_step;         // seconds, 0: don't look
 } Args;
 
 // Read argv. Returns false if memory ran out; a mistake of the user's is

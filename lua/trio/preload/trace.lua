@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: MIT
+-- trace.lua: writes what a run does as a Chrome/Perfetto trace: one track for
+-- each task, with a span for every step and for every wait in between, named
+-- by the operation and the place, and marks for cancellations with their
+-- reason. `trio-lua --trace FILE` uses it for every run of the program.
+
+local format, floor = string.format, math.floor
+
+local ESCAPES = {['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n",
+  ["\r"] = "\\r", ["\t"] = "\\t"}
+
+local function quote(text)
+  local escaped = text:gsub('[%c"\\]', function(c)
+    return ESCAPES[c] or format("\\u%04x", c:byte())
+  end)
+  return '"' .. escaped .. '"'
+end
+
+return function(trio)
+  local lowlevel = trio.lowlevel
+  local monotonic, wait_of = lowlevel._monotonic, lowlevel._wait_of
+
+  -- One file. The array is closed after every event that ends a run, and
+  -- opened again by the next run.
+  local Trace = {}
+  Trace.__index = Trace
+
+  local function now(self) return floor((monotonic() - self.origin) * 1e6) end
+
+  local function put(self, text)
+    if self.closed then
+      self.file:seek("end", -2)
+      self.closed = false
+    end
+    self.file:write(self.count == 0 and "" or ",\n", text)
+    self.count = self.count + 1
+  end
+
+  local function event(self, phase, name, track, time, more)
+    put(self, format('{"ph":"%s","pid":1,"tid":%d,"ts":%d,"name":%s%s}', phase,
+      track, time, quote(name), more or ""))
+  end
+
+  local function track_of(self, task)
+    local track = self.tracks[task]
+    if track == nil then
+      self.last_track = self.last_track + 1
+      track = {id = self.last_track}
+      self.tracks[task] = track
+      event(self, "M", "thread_name", track.id, 0,
+        format(',"args":{"name":%s}', quote(task.name)))
+    end
+    return track
+  end
+
+  -- The wait that the task was in is over.
+  local function end_wait(self, track)
+    if track.wait == nil then return end
+    local time = now(self)
+    event(self, "X", track.wait, track.id, track.waits_since,
+      format(',"dur":%d,"cat":"wait","args":{"at":%s}',
+        time - track.waits_since, quote(track.place)))
+    track.wait = nil
+  end
+
+  function Trace:before_task_step(task)
+    local track = track_of(self, task)
+    end_wait(self, track)
+    local _, _, reason = wait_of(task)
+    if reason ~= nil and reason ~= track.reason then
+      event(self, "i", reason, track.id, now(self), ',"s":"t","cat":"cancel"')
+    end
+    track.reason = reason
+    track.step_since = now(self)
+  end
+
+  function Trace:after_task_step(task)
+    local track = track_of(self, task)
+    local time = now(self)
+    event(self, "X", "step", track.id, track.step_since,
+      format(',"dur":%d,"cat":"step"', time - track.step_since))
+    local name, place = wait_of(task)
+    if name ~= nil then
+      track.wait, track.place, track.waits_since = name, place, time
+    end
+  end
+
+  function Trace:task_exited(task)
+    local track = track_of(self, task)
+    event(self, "i", "exit", track.id, now(self), ',"s":"t","cat":"task"')
+  end
+
+  function Trace:after_run()
+    if not self.closed then self.file:write("\n]") end
+    self.closed = true
+    self.file:flush()
+    self.tracks = setmetatable({}, {__mode = "k"})
+  end
+
+  --- An instrument that writes the trace to the file of that name.
+  -- @tparam string path
+  -- @treturn table for the option `instruments` of trio.run
+  return function(path)
+    local file, problem = io.open(path, "w")
+    if file == nil then error("cannot write the trace: " .. problem, 2) end
+    file:write("[\n")
+    return setmetatable({file = file, count = 0, origin = monotonic(),
+      last_track = 0, tracks = setmetatable({}, {__mode = "k"})}, Trace)
+  end
+end

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// slow.h: finds tasks that hold the loop too long, while they do it
+// (`trio-lua --slow-step`). A thread of its own watches a counter of steps; a
+// step that lasts is interrupted by a signal, whose handler arms a debug hook,
+// which calls a Lua function with a traceback. Costs nothing else.
+#ifndef TRIO_BIND_SLOW_H
+#define TRIO_BIND_SLOW_H
+
+#include <lua.h>
+#include <stdint.h>
+
+// Odd while a step runs. Written by the runner, read by the watching thread.
+extern volatile uint64_t slow_steps;
+
+// Add trio._watch_steps to the module table on top. [-0, +0, m]
+void slow_open(lua_State *L);
+
+#endif
