@@ -94,10 +94,13 @@ static int l_current_statistics(lua_State *L) {
   set_number(L, "seconds_to_next_deadline",
              next == INFINITY ? next : next - sched_now(&R->sched));
   set_integer(L, "run_sync_soon_queue_size", token_size(R));
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 4);
   lua_pushliteral(L, "libuv");
   lua_setfield(L, -2, "backend");
   set_integer(L, "handles_open", poll_count_handles(R->state->poll));
+  // The loop itself always reads what wakes it up.
+  set_integer(L, "tasks_waiting_read", R->state->waiting_fds[0] + 1);
+  set_integer(L, "tasks_waiting_write", R->state->waiting_fds[1]);
   lua_setfield(L, -2, "io_statistics");
   return 1;
 }

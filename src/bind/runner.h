@@ -27,6 +27,7 @@ typedef struct State {
   char *buffer;          // for reads, STATE_BUFFER bytes, made by the first
   int kept;              // C blocks that stay for later runs
   List resources;        // open ones (bind/resource.c)
+  int waiting_fds[2];    // tasks that wait to read and to write (io/watch.c)
   uint64_t runs;         // serial number of the latest run
   bool installed;        // trio.install was called
   bool default_sigint;   // the host's SIGINT handler counts as the default

@@ -493,4 +493,5 @@ void stream_open(lua_State *L) {
   lua_pushcfunction(L, l_fd_stream);
   lua_setfield(L, -2, "FdStream");
   lua_pop(L, 1);
+  descriptors_open(L);
 }

@@ -85,6 +85,7 @@ static void arm(Watch *w, int events) {
 // not keep the loop alive.
 static void forget(Watch *w, WatchSide side) {
   w->waiting[side] = NULL;
+  w->table->state->waiting_fds[side]--;
   if (w->waiting[1 - side] == NULL) uv_unref((uv_handle_t *)&w->poll);
 }
 
@@ -197,6 +198,7 @@ void watch_check(lua_State *L, int fd, WatchSide side) {
 
 void watch_begin(Watch *w, WatchSide side, Task *t) {
   w->waiting[side] = t;
+  w->table->state->waiting_fds[side]++;
   uv_ref((uv_handle_t *)&w->poll);
   arm(w, w->armed | event_of(side));
 }
@@ -272,11 +274,11 @@ static int wait_for(lua_State *L, WatchSide side, const Op *op) {
     return error_raise(L, ERROR_CLOSED_RESOURCE, "this socket is closed");
   }
   if (fcntl(fd, F_GETFD) < 0) return oserror_raise(L, errno, op->name, NULL);
+  Watch *w =
+      is_ours ? watch_get(L, fd, op->name) : get_foreign(L, fd, op->name);
   watch_check(L, fd, side);
   lua_settop(L, 1);
-  return await(
-      L, op,
-      is_ours ? watch_get(L, fd, op->name) : get_foreign(L, fd, op->name));
+  return await(L, op, w);
 }
 
 // trio.lowlevel.wait_readable(fd): wait until reading would not block. Raises
