@@ -42,8 +42,9 @@ SUBMAKE = @$(MAKE) $(if $(V),,-s) \
   $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
-.PHONY: all demo test check spec unit units asan valgrind gcstress oom bench \
-  lint luacheck house layers mirror symbols fmt coverage gdb install clean help
+.PHONY: all demo test check spec unit units asan valgrind gcstress oom stress \
+  bench lint luacheck house layers mirror symbols fmt coverage gdb install \
+  clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -74,6 +75,9 @@ gcstress: all  ## the suite with a full collection at every task step
 oom:  ## the sweep in which every allocation fails once
 	$(SUBMAKE) VARIANT=oom build/oom/trio-lua
 	$(RUN) -i build/oom/trio-lua -t 600 $(or $(T),oom)
+stress: export TRIO_STRESS = 10000000
+stress: all  ## the long runs: ten million messages through a channel
+	$(RUN) -t 3600 semantics/channel_stress
 bench: all $(BENCHES)  ## run the benchmarks
 	@$(or $(wildcard bench/run.sh),build/trio-lua bench/run.lua)
 lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
