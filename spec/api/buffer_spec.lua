@@ -202,7 +202,7 @@ describe("the buffer", function()
   H.trio_it("carries 100,000 values between two tasks", function()
     for _, size in ipairs {0, 1, 10, math.huge} do
       local send, receive = open(size)
-      local count = H.interpreter:find("gcstress") and 100 or 100000 // 4
+      local count = H.many(100000) // 4
       trio.open_nursery(function(nursery)
         nursery:start_soon(function()
           for i = 1, count do send:send(i) end

@@ -19,6 +19,15 @@ local H = {}
 H.interpreter = os.getenv("TRIO_LUA") or "build/trio-lua"
 H.command = (os.getenv("TRIO_WRAPPER") or "") .. " " .. H.interpreter
 
+-- `count`, or a small part of it where every step is slow: in a checking run
+-- that collects all garbage at each, or with TRIO_SMALL in the environment.
+function H.many(count)
+  if os.getenv("TRIO_SMALL") or H.interpreter:find("gcstress", 1, true) then
+    return math.max(count // 100, math.min(count, 50))
+  end
+  return count
+end
+
 -- Options of ours; everything else goes to trio.run.
 local OWN = {clock = true, real_clock = true}
 

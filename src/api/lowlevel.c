@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lowlevel.c: checkpoints, system tasks and statistics of trio.lowlevel.
 #include "../bind/await.h"
-#include "../bind/explain.h"
 #include "../bind/class.h"
+#include "../bind/explain.h"
 #include "../bind/spawn.h"
 #include "api.h"
 #include "nursery.h"
