@@ -2,9 +2,9 @@
 -- api_doc_spec.lua: the manual and the library know the same names.
 --
 -- The public API is what can be reached from require "trio" through plain
--- tables, and the members of its classes. Those written in C are found by their
--- metatables in the registry, those in Lua as upvalues of public functions.
--- Names that begin with an underscore are not public.
+-- tables, the module trio.busted, and the members of its classes. Those written
+-- in C are found by their metatables in the registry, those in Lua as upvalues
+-- of public functions. Names that begin with an underscore are not public.
 --   * Every function and method has an entry: a heading "### `signature`", or a
 --     row of a table whose first cell is the signature.
 --   * Every other value and every field is named in backquotes somewhere;
@@ -174,7 +174,12 @@ local function read_manual()
   return manual
 end
 
+-- Here it is only looked at.
+local busted = require "trio.busted"
+busted.configure({enabled = false})
+
 local names = collect_names(trio, "trio", {})
+collect_names(busted, "trio.busted", names)
 local classes = collect_classes(names)
 local manual = read_manual()
 
@@ -202,8 +207,8 @@ local function exists(name)
   for _, known in pairs(OBJECTS) do
     if name == known then return true end  -- one that is called
   end
-  if name == "Class" then return true end
-  local value = {trio = trio}
+  if name == "Class" or names[name] then return true end
+  local value = {trio = trio, assert = assert}
   for part in name:gmatch("[^.]+") do
     value = type(value) == "table" and value[part] or nil
   end

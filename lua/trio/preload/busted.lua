@@ -148,6 +148,7 @@ return function(trio, kit)
 
   local busted = {
     core = core, safe = core.safe, safe_publish = core.safe_publish,
+    folder = debug.getinfo(core.safe, "S").short_src:match("^(.*)[/\\]"),
   }
   local current  -- the test that runs, or nil
 

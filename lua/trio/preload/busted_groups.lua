@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- busted_groups.lua: assert.raises_group of trio.busted.
 --
---   assert.raises_group({trio.OSError, "gave up", {Timeout, message = "inner"}},
+--   assert.raises_group({trio.OSError, "gave up", {Late, message = "inner"}},
 --     function() ... end)
 --
 -- What is expected is a table of members, in any order, with options beside
@@ -38,12 +38,14 @@ return function(trio, kit)
   local function check_fields(fields, known)
     for name, value in pairs(fields) do
       local kind = known[name]
+      local is_good = kind == true or type(value) == kind
+        or kind == "function" and check.is_callable(value)
       if math.type(name) == "integer" then
-        kind = nil
+        is_good = true  -- a member
       elseif not kind then
         return ("unknown option '%s'"):format(tostring(name))
-      elseif kind ~= true and type(value) ~= kind
-          and not (kind == "function" and check.is_callable(value)) then
+      end
+      if not is_good then
         return ("option '%s' must be a %s"):format(name, kind)
       end
     end
@@ -84,16 +86,12 @@ return function(trio, kit)
     return nil
   end
 
-  local function class_name(class)
-    return tostring(class):match("[%w_]+") or tostring(class)
-  end
-
   local describe
 
   local function describe_table(expected)
     local words = {}
-    for _, member in ipairs(expected) do words[#words + 1] = describe(member) end
-    if expected.class then words[1] = class_name(expected.class) end
+    for i, member in ipairs(expected) do words[i] = describe(member) end
+    if expected.class then words[1] = tostring(expected.class) end
     for _, name in ipairs {"message", "flatten", "allow_unwrapped"} do
       local value = expected[name]
       if type(value) == "string" then value = ("%q"):format(value) end
@@ -106,7 +104,7 @@ return function(trio, kit)
   -- An expected member in one line.
   function describe(member)
     if is_class(member) then
-      return class_name(member)
+      return tostring(member)
     elseif type(member) == "string" then
       return ("%q"):format(member)
     elseif is_pattern_table(member) then
@@ -145,7 +143,7 @@ return function(trio, kit)
   -- Why the value isn't the single error that is described, or nil.
   local function mismatch_of_leaf(leaf, value)
     if leaf.class and not isinstance(value, leaf.class) then
-      return "it is no " .. class_name(leaf.class)
+      return "it is no " .. tostring(leaf.class)
     end
     local reason = leaf.message and mismatch_of_text(value, leaf.message)
     if not reason and leaf.check and not leaf.check(value) then
@@ -293,6 +291,13 @@ return function(trio, kit)
     return reason
   end
 
+  -- Who cancels a test, by its limit or by Ctrl+C, wants to get through.
+  local function is_not_ours(err)
+    local passing = {trio.Cancelled, trio.KeyboardInterrupt}
+    if is_group(err) then return err:subgroup(passing) ~= nil end
+    return isinstance(err, passing[1]) or isinstance(err, passing[2])
+  end
+
   -- What assert.raises_group says, or nil and the error.
   local function compare(expected, ...)
     local ok, err = pcall(...)
@@ -300,10 +305,7 @@ return function(trio, kit)
     if not ok then
       reason = mismatch_of_group(expected, err)
       if not reason then return nil, err end
-      if is_group(err) and err:subgroup(trio.Cancelled)
-          or isinstance(err, trio.Cancelled) then
-        error(err, 0)
-      end
+      if is_not_ours(err) then error(err, 0) end
       reason = indented(reason) .. "\nWhat was raised:\n  "
         .. indented(tostring(err))
     end

@@ -13,14 +13,19 @@
 
 local error, pcall, xpcall, pack = error, pcall, xpcall, table.pack
 
--- The bodies that run as part of a test, and whether a task that fails in the
--- nursery cancels them.
-local BODIES = {before_each = true, it = true, finally = false,
-                after_each = false}
+-- The bodies that run as part of a test, and what messages call them. A task
+-- that fails in the nursery cancels the first two.
+local BODIES = {before_each = "before_each", it = "test", finally = "finally",
+                after_each = "after_each"}
+local CANCELLED = {before_each = true, it = true}
 
--- Code that is never to blame for a failure.
-local FOREIGN = {"^%[C%]", '^%[string "trio[."]', "luassert[/\\].*%.lua$",
-                 "busted[/\\][^/\\]*%.lua$"}
+-- Code that is never to blame for a failure; besides, busted itself.
+local FOREIGN = {"^%[C%]", "^trio/[%w_/]+%.lua$", "luassert[/\\].*%.lua$"}
+
+-- How the test's task is called.
+local MAIN_TASK = "<Task 'trio/preload/busted_test[^>]*>"
+
+local function folder_of(path) return path:match("^(.*)[/\\]") end
 
 return function(trio)
   local testing, lowlevel = trio.testing, trio.lowlevel
@@ -29,8 +34,8 @@ return function(trio)
   local Test = {}
   Test.__index = Test
 
-  --- A test that is to run. `busted` has the functions of busted that trio.busted
-  --- replaces, and `core`, its core.
+  --- A test that is to run. `busted` has the functions of busted that are
+  --- replaced by trio.busted, `core`, its core, and `folder`, where it is.
   function Test.new(busted, element, options)
     return setmetatable({
       busted = busted, element = element, options = options, problems = {},
@@ -49,6 +54,11 @@ return function(trio)
     return rest
   end
 
+  local function is_interrupt(err)
+    return isinstance(err, trio.KeyboardInterrupt)
+      or is_group(err) and err:subgroup(trio.KeyboardInterrupt) ~= nil
+  end
+
   -- Adds {value=, traceback=} for every leaf.
   local function collect_leaves(group, leaves)
     local exceptions = group.exceptions
@@ -65,30 +75,35 @@ return function(trio)
     return leaves
   end
 
+  local function is_foreign(source, busted_folder)
+    for _, pattern in ipairs(FOREIGN) do
+      if source:find(pattern) then return true end
+    end
+    return folder_of(source) == busted_folder
+  end
+
   -- "file", line of the first level that is the program's own, or nil.
-  local function place_in(traceback)
+  local function place_in(traceback, busted_folder)
     for line in traceback:gmatch("[^\n]+") do
       local source, number = line:match("^%s+(.-):(%d+): in ")
-      local is_foreign = source == nil
-      for _, pattern in ipairs(FOREIGN) do
-        is_foreign = is_foreign or source:find(pattern) ~= nil
+      if source and not is_foreign(source, busted_folder) then
+        return source, tonumber(number)
       end
-      if not is_foreign then return source, tonumber(number) end
     end
     return nil
   end
 
   -- The traceback without what called the body: us and busted.
   local function cut(traceback)
-    local place = traceback:find('\n[^\n]-%[string "trio%.preload%.busted')
+    local place = traceback:find("\n%s+trio/preload/busted")
     if not place then return traceback end
     return (traceback:sub(1, place):gsub("\n%s+%[C%][^\n]*\n*$", ""))
   end
 
   -- What busted keeps of a place; `shown` is what it prints with -v.
-  local function trace_from(traceback, shown)
+  function Test:trace_from(traceback, shown)
     traceback = cut(traceback)
-    local source, line = place_in(traceback)
+    local source, line = place_in(traceback, self.busted.folder)
     if not source then return nil end
     return {
       short_src = source, source = "@" .. source, currentline = line,
@@ -96,11 +111,10 @@ return function(trio)
     }
   end
 
-  -- An object of busted's: "failure" for a failed assertion, "pending".
-  function Test:kind_of(value)
-    local meta = debug.getmetatable(value)
-    local kind = type(value) == "table" and meta and rawget(meta, "__type")
-    return kind == "failure" and kind or kind == "pending" and kind or nil
+  -- What busted raises itself: "failure" for a failed assertion, "pending".
+  local function kind_of(value)
+    local meta = type(value) == "table" and debug.getmetatable(value)
+    return meta and rawget(meta, "__type")
   end
 
   -- A failure with this text, as assert makes them.
@@ -114,34 +128,40 @@ return function(trio)
   function Test:simplify(group)
     local leaves = collect_leaves(group, {})
     local trace = leaves[1].traceback
-      and trace_from(leaves[1].traceback, group:report())
-    if #leaves == 1 and self:kind_of(leaves[1].value) then
+      and self:trace_from(leaves[1].traceback, group:report())
+    if #leaves == 1 and kind_of(leaves[1].value) then
       return leaves[1].value, leaves[1].traceback
-        and trace_from(leaves[1].traceback)
+        and self:trace_from(leaves[1].traceback)
     end
     for _, leaf in ipairs(leaves) do
-      if self:kind_of(leaf.value) ~= "failure" then return group, trace end
+      if kind_of(leaf.value) ~= "failure" then return group, trace end
     end
     return self:failure(tostring(group)), trace
   end
 
   -- The error for busted, and its trace if that is known better than `trace`.
   function Test:present(err, trace)
+    self.interrupted = self.interrupted or is_interrupt(err)
     if is_group(err) then
       local simple, place = self:simplify(err)
       return simple, place or trace
+    elseif isinstance(err, trio.DeadlockError) then
+      return self:failure((tostring(err):gsub(MAIN_TASK, "the test"))), trace
     end
     local traceback = isinstance(err, trio.Error) and err.traceback
       or testing._traceback(err)
-    return err, traceback and trace_from(traceback) or trace
+    return err, traceback and self:trace_from(traceback) or trace
   end
 
   -- ---- the limit
 
-  -- The tree of tasks of the test.
-  function Test:tree()
-    local tree = lowlevel.task_tree(self.task)
-    local texts = {(tree:gsub("^task .-: ", "the test: ", 1))}
+  -- The tree of the tasks of the test, or only of those in its nursery.
+  function Test:tree(in_nursery)
+    local texts = {}
+    if not in_nursery then
+      local tree = lowlevel.task_tree(self.task)
+      texts[1] = tree:gsub("^task .-: ", "the test: ", 1)
+    end
     for _, task in ipairs(self.nursery and self.nursery.child_tasks or {}) do
       texts[#texts + 1] = lowlevel.task_tree(task)
     end
@@ -149,8 +169,8 @@ return function(trio)
   end
 
   -- The run ends at once, without its tasks.
-  function Test:give_up(text)
-    self.given_up = self:failure(text .. "\n" .. self:tree())
+  function Test:give_up(text, in_nursery)
+    self.given_up = self:failure(text .. "\n" .. self:tree(in_nursery))
     error(text, 0)
   end
 
@@ -160,7 +180,8 @@ return function(trio)
     body.late = ("%s:%d: this %s has run for longer than its limit of %g s, in "
       .. "code that doesn't wait"):format(info.short_src, info.currentline,
         body.name, self.options.timeout)
-    body.late_trace = trace_from(debug.traceback(nil, 3))
+    body.late_trace = self:trace_from(debug.traceback(nil, 3))
+    body.is_hogging = true
     self:set_limit(body)
     error(body.late, 0)
   end
@@ -169,12 +190,12 @@ return function(trio)
   function Test:stop_waiting(body)
     local seconds = self.options.timeout
     if body.late then
-      self:give_up(("this %s has not ended %g s after it was cancelled; its run "
-        .. "was given up:"):format(body.name, seconds))
+      self:give_up(("this %s has not ended %g s after it was cancelled; its "
+        .. "run was given up:"):format(body.name, seconds))
     end
     body.late = ("this %s has run for longer than its limit of %g s:\n%s")
       :format(body.name, seconds, self:tree())
-    body.late_trace = trace_from(self.task:traceback())
+    body.late_trace = self:trace_from(self.task:traceback())
     body.scope:cancel("the time limit of the test")
     self:set_limit(body)
   end
@@ -191,6 +212,7 @@ return function(trio)
   -- trace.
   function Test:judge(body, ok, err, trace)
     if body.late then
+      if body.is_hogging then self.nursery_error = nil end  -- the same error
       return self:failure(body.late), body.late_trace or trace
     elseif ok then
       return nil
@@ -200,19 +222,19 @@ return function(trio)
         err, self.nursery_error = self.nursery_error, nil
       end
     end
-    if isinstance(err, trio.KeyboardInterrupt) then
-      self.busted.core.skipAll = true
-    end
     return self:present(err, trace)
   end
 
   --- Call a body, in busted's xpcall.
-  function Test:call(name, run)
-    local body = {name = name, scope = trio.CancelScope()}
+  function Test:call(descriptor, run)
+    local body = {
+      descriptor = descriptor, name = BODIES[descriptor],
+      scope = trio.CancelScope(),
+    }
     local trace, outcome
     local function handler(err)
       if not isinstance(err, trio.Cancelled) then
-        trace = trace_from(debug.traceback(nil, 2))
+        trace = self:trace_from(debug.traceback(nil, 2))
       end
       return err
     end
@@ -227,7 +249,7 @@ return function(trio)
     err, trace = self:judge(body, outcome[1], outcome[2], trace)
     if err ~= nil or not outcome[1] then
       self.failed = true
-      self.trace = trace
+      self.trace = trace or self.element.trace
       error(err, 0)
     end
   end
@@ -274,7 +296,7 @@ return function(trio)
     if not ok then
       self.nursery_error = err
       local body = self.body
-      if body and BODIES[body.name] then
+      if body and CANCELLED[body.descriptor] then
         body.scope:cancel("a task of the test's nursery has failed")
       end
     end
@@ -293,14 +315,13 @@ return function(trio)
     self.nursery.cancel_scope:cancel("the test is over")
     testing._alarm(self.options.timeout, function()
       self:give_up(("the tasks of the test's nursery have not ended %g s after "
-        .. "they were cancelled:"):format(self.options.timeout))
+        .. "they were cancelled:"):format(self.options.timeout), true)
     end)
-    local ok, err = pcall(self.closed.wait, self.closed)
+    local ok = pcall(self.closed.wait, self.closed)
     testing._alarm()
     if not ok then
-      self.given_up = self:failure("the tasks of the test's nursery don't end "
-        .. "although they were cancelled:\n" .. self:tree())
-      error(err, 0)
+      self:give_up("the tasks of the test's nursery don't end although they "
+        .. "were cancelled:", true)
     end
   end
 
@@ -348,7 +369,7 @@ return function(trio)
   -- Tell busted what came to light late, and that the test is over.
   function Test:finish()
     local busted, element = self.busted, self.element
-    local status = busted.core.status(self.status or "error")
+    local status = busted.core.status(self.status or "success")
     -- busted knows failures of tests that it has begun; all else are errors.
     local descriptor = self.started and "it" or "test"
     for _, problem in ipairs(self.problems) do
@@ -372,8 +393,13 @@ return function(trio)
     end)
     testing._alarm()
     while context.get() ~= place do context.pop() end
-    if not ok then self:add_problem(self.given_up or err) end
+    if not ok then
+      self.interrupted = self.interrupted or is_interrupt(err)
+      self:add_problem(self.given_up or err)
+    end
     self:finish()
+    -- Ctrl+C is for all tests. Said last, since busted sets it with each error.
+    if self.interrupted then self.busted.core.skipAll = true end
   end
 
   return Test
