@@ -27,8 +27,13 @@ AbortResult reschedule_abort_nothing(Task *t, void *self, int code) {
   return ABORT_DONE;
 }
 
-// The function `raise_cancel`: its upvalue is the error.
+// The function `raise_cancel`: its upvalues are the error and whether that is a
+// Ctrl+C, which is then dealt with.
 static int raise_cancel(lua_State *L) {
+  Runner *R = runner_maybe(L);
+  if (lua_toboolean(L, lua_upvalueindex(2)) && R != NULL) {
+    R->interrupted = false;
+  }
   lua_settop(L, 0);
   lua_pushvalue(L, lua_upvalueindex(1));
   return lua_error(L);
@@ -49,8 +54,10 @@ static void push_interruption(lua_State *L, const Task *t, int code) {
 // Under a protected call: (task, code, abort_fn) -> whether it succeeded.
 static int call_abort(lua_State *L) {
   Task *t = lua_touserdata(L, 1);
-  push_interruption(L, t, (int)lua_tointeger(L, 2));
-  lua_pushcclosure(L, raise_cancel, 1);
+  int code = (int)lua_tointeger(L, 2);
+  push_interruption(L, t, code);
+  lua_pushboolean(L, code == WAKE_INTERRUPTED);
+  lua_pushcclosure(L, raise_cancel, 2);
   lua_call(L, 1, 1);
   AbortObject *answer = class_test(L, -1, &abort_class);
   if (answer == NULL) {
@@ -89,7 +96,6 @@ static AbortResult run_abort(Task *t, void *self, int code) {
   }
   bool done = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  if (code == WAKE_INTERRUPTED && !done) R->interrupted = false;
   return done ? ABORT_DONE : ABORT_PENDING;
 }
 

@@ -271,6 +271,7 @@ static int set_up(lua_State *L) {
   set_guard(L, R);
   read_options(L, R, lua_isnil(L, 2) ? 0 : 2);
   token_begin(L, R);
+  if (R->takes_interrupt) interrupt_begin(R);
   if (R->on_run != NULL) R->on_run(R, true);
   clock_start(L, R);
   lua_pushcfunction(L, root_main);
@@ -348,15 +349,17 @@ static int take_outcome(lua_State *L) {
     lua_xmove(R->main->co, L, count);
     ok = true;
   }
-  if (!R->interrupted || R->crashed) {
-    if (ok) return lua_gettop(L);
-    lua_pushboolean(L, false);
-    lua_replace(L, 1);
-    return 2;
-  }
-  // Ctrl+C came when main could no longer take it.
+  if (ok) return lua_gettop(L);
+  lua_pushboolean(L, false);
+  lua_replace(L, 1);
+  return 2;
+}
+
+// (outcome of main) -> false, KeyboardInterrupt: it came when main could no
+// longer take it. Under a protected call.
+static int replace_outcome(lua_State *L) {
   error_push(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
-  if (!ok) {
+  if (!lua_toboolean(L, 1)) {
     lua_pushvalue(L, 2);
     lua_setfield(L, -2, "context");
   }
@@ -365,15 +368,25 @@ static int take_outcome(lua_State *L) {
   return 2;
 }
 
+// Call the function on top in place of its arguments, the values from base on:
+// it leaves an outcome there.
+static void call_outcome(lua_State *L, int base) {
+  lua_insert(L, base);
+  int status = lua_pcall(L, lua_gettop(L) - base, LUA_MULTRET, 0);
+  if (status == LUA_OK) return;
+  lua_pushboolean(L, false);
+  lua_insert(L, base);
+}
+
 int run_finish(lua_State *L, Runner *R) {
-  lua_pushcfunction(L, take_outcome);
+  int base = lua_gettop(L) + 1;
   lua_pushlightuserdata(L, R);
-  int base = lua_gettop(L) - 1;
-  int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  lua_pushcfunction(L, take_outcome);
+  call_outcome(L, base);
   run_close(R);
-  if (status != LUA_OK) {
-    lua_pushboolean(L, false);
-    lua_insert(L, base);
+  if (R->interrupted && !R->crashed) {
+    lua_pushcfunction(L, replace_outcome);
+    call_outcome(L, base);
   }
   return lua_gettop(L) - base + 1;
 }
@@ -396,8 +409,8 @@ int run_lua(lua_State *L) {
   Runner *R = lua_newuserdatauv(L, sizeof(Runner), 0);
   memset(R, 0, sizeof(Runner));
   lua_insert(L, main);
+  R->takes_interrupt = true;
   run_begin(L, R, main == 2 ? 1 : 0, lua_gettop(L) - main - 1);
-  interrupt_begin(R);
   runner_loop(R);
   int results = run_finish(L, R);
   if (lua_toboolean(L, -results)) return results - 1;
@@ -415,8 +428,8 @@ static int l_traceback_of(lua_State *L) {
   return 1;
 }
 
-// trio._defaults{seed=, on_deadlock=, instrument=, catch_sigint=}: what the interpreter's
-// command line sets for every run.
+// trio._defaults{seed=, on_deadlock=, instrument=, catch_sigint=}: what the
+// interpreter's command line sets for every run.
 static int l_defaults(lua_State *L) {
   State *state = state_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);

@@ -24,7 +24,7 @@ enum { LOOK_AGAIN = 1000 };
 enum { EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT };
 
 static Runner *volatile owner;           // the run that took SIGINT
-static volatile sig_atomic_t signalled;  // signals not yet seen by the run
+static volatile sig_atomic_t signalled;  // the loop has not seen it yet
 static struct sigaction previous;
 
 static void disarm(lua_State *L) { lua_sethook(L, NULL, 0, 0); }
@@ -32,13 +32,14 @@ static void disarm(lua_State *L) { lua_sethook(L, NULL, 0, 0); }
 static void on_hog(lua_State *L, lua_Debug *ar) {
   UNUSED(ar);
   disarm(L);
-  if (!signalled) return;
-  const Task *t = runner_running == NULL ? NULL : runner_running->sched.current;
+  Runner *R = runner_running;
+  if (R == NULL || !R->interrupted || !signalled) return;
+  const Task *t = R->sched.current;
   if (t == NULL || interrupt_is_protected(t)) {
     lua_sethook(L, on_hog, LUA_MASKCOUNT, PATIENCE);
     return;
   }
-  signalled = 0;
+  R->interrupted = false;
   error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
 }
 
@@ -46,8 +47,7 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
   UNUSED(ar);
   disarm(L);
   Runner *R = runner_running;
-  if (R == NULL || R->restrict_interrupt) return;
-  if (!signalled && !R->interrupted) return;
+  if (R == NULL || R->restrict_interrupt || !R->interrupted) return;
   const Task *t = R->sched.current;
   if (t == NULL || t->system) return;
   if (t != R->main) {
@@ -55,17 +55,18 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
     return;
   }
   signalled = 0;
-  R->interrupted = interrupt_is_protected(t);
-  if (R->interrupted) {
+  if (interrupt_is_protected(t)) {
     lua_sethook(L, on_instruction, LUA_MASKCOUNT, LOOK_AGAIN);
     return;
   }
+  R->interrupted = false;
   error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");
 }
 
 void interrupt_recheck(lua_State *L) {
   const Runner *R = runner_running;
-  if (R == NULL || !R->interrupted || R->sched.current != R->main) return;
+  if (R == NULL || !R->interrupted || R->restrict_interrupt) return;
+  if (R->sched.current != R->main) return;
   // Not at the return from the mark, which is still on the stack then.
   lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
 }
@@ -73,8 +74,10 @@ void interrupt_recheck(lua_State *L) {
 static void on_signal(int number) {
   Runner *R = owner;
   if (R == NULL) return;
-  if (signalled) signal(number, SIG_DFL);  // nobody looks: let the next kill
+  // Nobody looks: let the next one kill.
+  if (signalled && R->interrupted) signal(number, SIG_DFL);
   signalled = 1;
+  R->interrupted = true;
   Task *t = R->sched.current;
   if (t != NULL) {
     lua_sethook(t->top, on_instruction, EVERYTHING, 1);
@@ -102,13 +105,12 @@ void interrupt_end(Runner *R) {
   if (sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == on_signal) {
     sigaction(SIGINT, &previous, NULL);
   }
-  if (signalled) R->interrupted = true;
   owner = NULL;
 }
 
 void interrupt_check(Runner *R) {
   if (!signalled || owner != R) return;
   signalled = 0;
-  R->interrupted = true;
-  if (R->main != NULL && !R->main_done) task_abort(R->main, WAKE_INTERRUPTED);
+  if (!R->interrupted || R->main == NULL || R->main_done) return;
+  task_abort(R->main, WAKE_INTERRUPTED);
 }

@@ -67,8 +67,9 @@ struct Runner {
   int room;       // how many tasks `shuffle` can hold
   bool strict_groups;
   bool raise_deadlock;
-  bool interrupted;         // Ctrl+C waits to be raised in the main task
-  bool restrict_interrupt;  // ... and only at checkpoints
+  bool takes_interrupt;       // SIGINT is taken over for the run
+  volatile bool interrupted;  // Ctrl+C waits to be raised in the main task
+  bool restrict_interrupt;    // ... and only at checkpoints
   bool shuffling;
   uint64_t random;   // state of the schedule's generator
   Task **shuffle;    // scratch space of a batch, room for every task
