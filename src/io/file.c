@@ -59,12 +59,14 @@ static bool close_now(FileBody *f, bool hurry) {
     atomic_store(&f->job.stop, true);
     return false;
   }
-  if (!hurry && !f->is_regular && bytes_length(&f->out) > 0) {
+  atomic_store(&f->job.stop, !f->is_regular || hurry);
+  f->job.cut = false;
+  f->error = 0;
+  file_work_flush(&f->job);
+  if (f->job.cut && !hurry) {  // the pipe is full
     start_close(f);
     return false;
   }
-  atomic_store(&f->job.stop, hurry);
-  f->error = 0;
   file_work_close(&f->job);
   return true;
 }

@@ -75,6 +75,10 @@ void file_work_open(Job *j) {
   } else if ((f->open_flags & (O_APPEND | O_ACCMODE)) ==
              (O_APPEND | O_WRONLY)) {
     f->offset = lseek(f->fd, 0, SEEK_END);  // as the C library has it
+    if (f->offset >= 0) return;
+    fail(f, errno, "lseek");
+    close(f->fd);
+    f->fd = -1;
   }
 }
 
