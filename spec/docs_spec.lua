@@ -14,7 +14,8 @@ local cli = require "spec.support.cli"
 local docs = require "spec.support.docs"
 
 local function calls_run(program)
-  return program:find("trio%.run[%(,]") ~= nil
+  return program:find("trio%.run[%({,]") ~= nil or
+    program:find("start_guest_run", 1, true) ~= nil
 end
 
 -- Lines without blanks at their ends and with single ones inside.
