@@ -231,10 +231,10 @@ return function(trio, kit)
     check.callable(fn, 1, "start_thread_soon")
     check.callable(deliver, 2, "start_thread_soon")
     if name ~= nil then check.string(name, 3, "start_thread_soon") end
-    local entry, job, key = {}, nil, nil
+    local entry = {}
     function entry.finish()
       local ok, err = pcall(function()
-        local results = pack(thread.results(job))
+        local results = pack(thread.results(entry.job))
         if not results[1] then results.n = 2 end
         deliver(unpack(results, 1, results.n))
       end)
@@ -243,9 +243,9 @@ return function(trio, kit)
           tostring(err))
       end
     end
-    local started
-    started, job, key = pcall(thread.start, false, false, name, fn)
+    local started, job, key = pcall(thread.start, false, false, name, fn)
     if not started then raise_ours(job) end
+    entry.job = job
     at_work[key] = entry
   end
 

@@ -102,6 +102,9 @@ static int make_paths(lua_State *L) {
   lua_setmetatable(L, WALK_PATHS);
   lua_newtable(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, WALK_LOADED);  // package.loaded is not one of the names
+  lua_pushboolean(L, true);
+  lua_rawset(L, WALK_SEEN);
   // trio first: what it and another module share is trio's. Globals last.
   lua_getfield(L, WALK_LOADED, "trio");
   walk_module(L, "trio");

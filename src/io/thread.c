@@ -121,8 +121,8 @@ static int pack_error(lua_State *L) {
 static int pack_error_text(lua_State *L) {
   Job *job = lua_touserdata(L, 1);
   error_push_text(L, 2);
-  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1),
-                  luaL_tolstring(L, 3, NULL));
+  luaL_tolstring(L, 3, NULL);
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   parcel_move(parcel_push(L, 2, PARCEL_ERROR), &job->result);
   return 0;

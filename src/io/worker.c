@@ -37,10 +37,11 @@ typedef struct Worker {
 } Worker;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t collected = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t settled = PTHREAD_COND_INITIALIZER;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static List idle = {{&idle.head, &idle.head}};
-static int count;
+static int count;  // workers
+static int busy;   // works started and not yet delivered
 static bool exiting;
 
 static void set_name(const char *name) {
@@ -121,6 +122,8 @@ static void do_work(Worker *w) {
   pthread_mutex_unlock(&mutex);
   work->deliver(work);
   pthread_mutex_lock(&mutex);
+  busy--;
+  pthread_cond_broadcast(&settled);
 }
 
 static void do_collect(Worker *w) {
@@ -130,7 +133,7 @@ static void do_collect(Worker *w) {
   pthread_mutex_lock(&mutex);
   w->collect = false;
   list_push_front(&idle, &w->link);
-  pthread_cond_broadcast(&collected);
+  pthread_cond_broadcast(&settled);
 }
 
 static void *worker_main(void *arg) {
@@ -179,7 +182,7 @@ static void after_fork(void) { pthread_mutex_unlock(&mutex); }
 // A forked child has none of the threads.
 static void in_child(void) {
   list_init(&idle);
-  count = 0;
+  count = busy = 0;
   pthread_mutex_init(&mutex, NULL);
 }
 
@@ -246,25 +249,35 @@ int worker_start(Work *work) {
   } else {
     result = start_new(work);
   }
+  if (result == 0) busy++;
   pthread_mutex_unlock(&mutex);
   return result;
 }
 
+// Wait until no work is under way, but not for those that hang. The mutex is
+// held.
+static void wait_until_idle(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 1;
+  while (busy > 0) {
+    if (pthread_cond_timedwait(&settled, &mutex, &until) != 0) return;
+  }
+}
+
 void worker_collect(void) {
   pthread_mutex_lock(&mutex);
-  int asked = 0;
+  wait_until_idle();
   List workers;
   list_init(&workers);
+  list_splice(&workers, &idle);
   Link *link;
-  while ((link = list_shift(&idle)) != NULL) list_push(&workers, link);
   while ((link = list_shift(&workers)) != NULL) {
     Worker *w = CONTAINER_OF(link, Worker, link);
     w->collect = true;
-    asked++;
     pthread_cond_signal(&w->wakeup);
-    while (w->collect) pthread_cond_wait(&collected, &mutex);
+    while (w->collect) pthread_cond_wait(&settled, &mutex);
   }
-  (void)asked;
   pthread_mutex_unlock(&mutex);
 }
 

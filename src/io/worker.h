@@ -25,7 +25,8 @@ typedef struct Work {
 // or an errno. Any thread.
 int worker_start(Work *work);
 
-// Let every idle worker collect its garbage, and wait for that. For tests.
+// Wait a second at most until all works are done, then let every idle worker
+// collect its garbage. For tests.
 void worker_collect(void);
 
 // How many workers are there?
