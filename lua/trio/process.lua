@@ -31,9 +31,9 @@ end
 return function(trio, kit)
   local check, isinstance = kit.check, trio.isinstance
   local lowlevel = trio.lowlevel
-  -- Internal functions of the C side, not for programs.
-  local open = lowlevel._open_process
-  lowlevel._open_process = nil
+  -- Functions of the C side that are not for programs.
+  local open, set_stream = lowlevel._open_process, lowlevel._set_stream
+  lowlevel._open_process, lowlevel._set_stream = nil, nil
 
   -- Text for the system: a string, a number, or a Path.
   local function as_text(value)
@@ -156,7 +156,7 @@ return function(trio, kit)
     local process = open(plan.argv, plan.stdin, plan.stdout, plan.stderr,
       plan.cwd, plan.env, plan.command)
     if process.stdin and process.stdout then
-      process:_set("stdio",
+      set_stream(process, "stdio",
         trio.StapledStream(process.stdin, process.stdout))
     end
     return process
@@ -237,8 +237,8 @@ return function(trio, kit)
   -- Take a stream away from the process: it is ours.
   local function take(process, name)
     local stream = process[name]
-    process:_set(name, nil)
-    process:_set("stdio", nil)
+    set_stream(process, name, nil)
+    set_stream(process, "stdio", nil)
     return stream
   end
 

@@ -404,8 +404,8 @@ static int get_pid(lua_State *L) {
   return 1;
 }
 
-// process:_set(name, stream): for lua/trio/process.lua
-static int l_set(lua_State *L) {
+// trio.lowlevel._set_stream(process, name, stream): for lua/trio/process.lua
+static int l_set_stream(lua_State *L) {
   static const char *const names[] = {"stdin", "stdout", "stderr", "stdio",
                                       NULL};
   check(L);
@@ -440,7 +440,6 @@ static const luaL_Reg process_methods[] = {{"wait", l_wait},
                                            {"send_signal", l_send_signal},
                                            {"terminate", l_terminate},
                                            {"kill", l_kill},
-                                           {"_set", l_set},
                                            {NULL, NULL}};
 static const ClassField process_fields[] = {
     {"pid", get_pid, NULL},       {"stdin", get_stdin, NULL},
@@ -471,5 +470,7 @@ void process_open(lua_State *L) {
   lua_getfield(L, -1, "FdStream");
   lua_pushcclosure(L, l_open, 1);
   lua_setfield(L, -2, "_open_process");
+  lua_pushcfunction(L, l_set_stream);
+  lua_setfield(L, -2, "_set_stream");
   lua_pop(L, 1);
 }
