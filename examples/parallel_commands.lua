@@ -3,8 +3,7 @@
 
 local trio = require "trio"
 
-local limiter = trio.CapacityLimiter(3)
-local total, finished = 8, 0
+local limiter, total, finished = trio.CapacityLimiter(3), 8, 0
 
 -- What a command did, in a word.
 local function outcome_of(command)
