@@ -23,12 +23,14 @@ local OBJECTS = {
   ["trio.ContextVar"] = "var",
   ["trio.Event"] = "event",
   ["trio.ExceptionGroup"] = "group",
+  ["trio.File"] = "file",
   ["trio.Lock"] = "lock",
   ["trio.MemoryReceiveChannel"] = "receive",
   ["trio.MemorySendChannel"] = "send",
   ["trio.Nursery"] = "nursery",
   ["trio.SafeReceiveChannel"] = "receive",
   ["trio.Process"] = "process",
+  ["trio.Path"] = "path",
   ["trio.Semaphore"] = "semaphore",
   ["trio.SignalReceiver"] = "signals",
   ["trio.StapledStream"] = "stream",
@@ -38,6 +40,7 @@ local OBJECTS = {
   ["trio.TaskStatus"] = "task_status",
   ["trio.TrioToken"] = "token",
   ["trio.VarToken"] = "token",
+  ["trio.WrappedFile"] = "wrapper",
   ["trio.lowlevel.ParkingLot"] = "lot",
   ["trio.lowlevel.RunVar"] = "var",
   ["trio.lowlevel.Task"] = "task",
@@ -112,6 +115,9 @@ end
 local function collect_classes(names)
   local classes, seen = {}, {}
   for _, value in pairs(names) do
+    if type(value) == "table" then  -- one that is called, such as trio.Path
+      value = rawget(debug.getmetatable(value) or {}, "__call")
+    end
     if type(value) == "function" then
       collect_lua_classes(value, classes, seen)
     end

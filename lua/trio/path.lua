@@ -46,7 +46,14 @@ return function(trio, kit)
     return value
   end
 
-  kit.path = {split = split, from_text = from_text, text_of = text_of}
+  -- What paths are ordered by: "/" comes before every other byte.
+  local function key_of(path)
+    return (path._text:gsub("/", "\0"))
+  end
+
+  kit.path = {
+    split = split, from_text = from_text, text_of = text_of, key_of = key_of,
+  }
 
   -- a/b; what is absolute begins anew.
   local function join(a, b)
@@ -231,24 +238,10 @@ return function(trio, kit)
 
   -- ---- operators
 
-  -- The order of parts: "/" comes before every other byte.
-  local function key_of(path)
-    return (path._text:gsub("/", "\0"))
-  end
-
   local function check_both(a, b)
     if Path.is(a) and Path.is(b) then return end
     error(("attempt to compare %s with %s"):format(check.name_of(a),
       check.name_of(b)), 3)
-  end
-
-  -- Byte by byte, whatever the locale is.
-  local function is_before(a, b)
-    for i = 1, math.min(#a, #b) do
-      local x, y = a:byte(i), b:byte(i)
-      if x ~= y then return x < y end
-    end
-    return #a < #b
   end
 
   function Path.__eq(a, b)
@@ -257,12 +250,12 @@ return function(trio, kit)
 
   function Path.__lt(a, b)
     check_both(a, b)
-    return is_before(key_of(a), key_of(b))
+    return key_of(a) < key_of(b)
   end
 
   function Path.__le(a, b)
     check_both(a, b)
-    return not is_before(key_of(b), key_of(a))
+    return key_of(a) <= key_of(b)
   end
 
   --- path / "name", "folder" / path

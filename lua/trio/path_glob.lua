@@ -158,6 +158,13 @@ return function(trio, kit)
     end
   end
 
+  local function in_order(paths)
+    local keys = {}
+    for _, path in pairs(paths) do keys[path] = kit.path.key_of(path) end
+    table.sort(paths, function(a, b) return keys[a] < keys[b] end)
+    return paths
+  end
+
   local function search(self, pattern, prefix, name)
     Path.check_async(self, name, 1)
     pattern = text_of(pattern, 1, name, 1)
@@ -172,7 +179,7 @@ return function(trio, kit)
       parts = compile(prefix .. pattern), seen = {}, found = {},
     }, Search)
     job:go(self._text, 1)
-    return job.found
+    return in_order(job.found)
   end
 
   --- path:glob(pattern): an array of the paths below this one that match.
