@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "error.h"
@@ -23,7 +24,7 @@ enum { LOOK_AGAIN = 1000 };
 
 enum { EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT };
 
-static Runner *volatile owner;           // the run that took SIGINT
+static Runner *_Atomic owner;            // the run that took SIGINT
 static volatile sig_atomic_t signalled;  // the loop has not seen it yet
 static struct sigaction previous;
 
@@ -88,14 +89,15 @@ static void on_signal(int number) {
 void interrupt_begin(Runner *R) {
   struct sigaction now;
   if (R->state->is_worker) return;  // signals are for the main thread
-  if (owner != NULL || sigaction(SIGINT, NULL, &now) != 0) return;
+  if (sigaction(SIGINT, NULL, &now) != 0) return;
   if (now.sa_handler != SIG_DFL && !R->state->default_sigint) return;
   struct sigaction ours;
   memset(&ours, 0, sizeof ours);
   ours.sa_handler = on_signal;
   ours.sa_flags = SA_RESTART;
+  Runner *nobody = NULL;
+  if (!atomic_compare_exchange_strong(&owner, &nobody, R)) return;
   signalled = 0;
-  owner = R;
   if (sigaction(SIGINT, &ours, &previous) != 0) owner = NULL;
 }
 
@@ -109,7 +111,7 @@ void interrupt_end(Runner *R) {
 }
 
 void interrupt_check(Runner *R) {
-  if (!signalled || owner != R) return;
+  if (owner != R || !signalled) return;
   signalled = 0;
   if (!R->interrupted || R->main == NULL || R->main_done) return;
   task_abort(R->main, WAKE_INTERRUPTED);

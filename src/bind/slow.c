@@ -14,11 +14,12 @@
 
 enum { SIGNAL = SIGVTALRM };
 
-volatile uint64_t slow_steps;
+_Thread_local volatile uint64_t slow_steps;
 
 static const char function_key = 0;
 static State *state;
 static pthread_t watched;
+static const volatile uint64_t *watched_steps;
 static double limit;
 static volatile sig_atomic_t wanted;
 
@@ -55,7 +56,7 @@ static void *watch(void *arg) {
                          (long)((pause - (double)(time_t)pause) * 1e9)};
   for (;;) {
     nanosleep(&nap, NULL);
-    uint64_t step = slow_steps;
+    uint64_t step = *watched_steps;
     double now = clock_monotonic();
     if (step != seen) {
       seen = step;
@@ -79,6 +80,7 @@ static int l_watch_steps(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
   state = state_of(L);
   watched = pthread_self();
+  watched_steps = &slow_steps;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal;

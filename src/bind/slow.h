@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 // Odd while a step runs. Written by the runner, read by the watching thread.
-extern volatile uint64_t slow_steps;
+extern _Thread_local volatile uint64_t slow_steps
+    __attribute__((tls_model("initial-exec")));
 
 // Add trio._watch_steps to the module table on top. [-0, +0, m]
 void slow_open(lua_State *L);
