@@ -164,7 +164,9 @@ describe("a process", function()
     local long = ("x"):rep(100000)
     assert.equal(long, trio.run_process({"printf", "%s", long},
       {capture_stdout = true}).stdout)
-    H.raises_class(trio.OSError, trio.run_process,
+    if not is_plain then return end  -- valgrind dies of what comes now
+    local err = H.raises_class(trio.OSError, trio.run_process,
       {"printf", ("x"):rep(1 << 22)})
+    assert.equal("E2BIG", err.code)
   end)
 end)

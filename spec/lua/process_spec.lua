@@ -118,9 +118,11 @@ describe("run_process", function()
 
   real_it("PROC-07 ends the child when it is cancelled", function()
     local process
-    local scope = trio.move_on_after(0.05, function()
+    local scope = trio.CancelScope()
+    scope:run(function()
       trio.open_nursery(function(nursery)
         process = nursery:start(run, {"sleep", "100"})
+        scope.deadline = trio.current_time() + 0.05
       end)
     end)
     assert.is_true(scope.cancelled_caught)

@@ -144,8 +144,9 @@ describe("Ctrl+C", function()
 
   it("KI-08 leaves another handler in its place", function()
     -- That of Lua's own interpreter.
-    local result = cli.run("LUA_CPATH='" .. cli.program:gsub("[^/]*$", "")
-      .. "?.so' PROG main.lua", {files = {["main.lua"] = [[
+    local path = system.output_of("realpath build") .. "/?.so"
+    local result = cli.run("LUA_CPATH='" .. path:gsub("\n", "")
+      .. "' PROG main.lua", {files = {["main.lua"] = [[
 local trio = require "trio"
 trio.run(function()
   io.popen("kill -INT $PPID"):close()
