@@ -24,13 +24,28 @@ void nursery_check_closed(Nursery *n) {
   task_wake(n->parent, WAKE_OK);
 }
 
+// Nothing of an abandoned nursery is left.
+static void forget_if_empty(Nursery *n) {
+  if (n->child_count > 0 || n->pending_starts > 0) return;
+  spawn_unanchor(n->runner->L, n);
+}
+
+void nursery_end_start(Nursery *n) {
+  n->pending_starts--;
+  if (n->abandoned) {
+    forget_if_empty(n);
+  } else {
+    nursery_check_closed(n);
+  }
+}
+
 // A child has ended. Runs in the scheduler: no allocation, no Lua.
 static void on_child_exit(Task *t) {
   Nursery *n = t->parent;
   list_remove(&t->child_link);
   n->child_count--;
   if (n->abandoned) {
-    if (n->child_count == 0) spawn_unanchor(n->runner->L, n);
+    forget_if_empty(n);
     return;
   }
   if (t->failed && t != n->runner->main) {
@@ -48,7 +63,8 @@ static void on_child_exit(Task *t) {
 static void abandon(Nursery *n) {
   n->closed = n->abandoned = true;
   cancel_request(n->status, cancel_reason_bare(CANCEL_NURSERY));
-  if (n->child_count == 0) spawn_unanchor(n->runner->L, n);
+  if (n->target != NULL) nursery_end_start(n->target);
+  forget_if_empty(n);
 }
 
 void nursery_abandon_all(Task *t) {

@@ -56,6 +56,9 @@ void nursery_check_open(lua_State *L, const Nursery *n);
 // Close it if nothing keeps it open, waking a parent that waits to leave.
 void nursery_check_closed(Nursery *n);
 
+// A nursery:start into it is over, or its task has ended without leaving it.
+void nursery_end_start(Nursery *n);
+
 // Read the options table that may stand right before the function at `idx`
 // or `idx + 1`: returns the function's index. `known` as in opts_check. [v]
 int nursery_function(lua_State *L, int idx, const char *const *known);

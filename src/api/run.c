@@ -49,8 +49,16 @@ static void shut_down(lua_State *L, Nursery *n, const char *reason) {
 // stack.
 static int in_nursery(lua_State *L, Nursery **place, lua_CFunction body) {
   static const WithOps ops = {nursery_leave};
+  if (place != NULL) {
+    lua_pushboolean(L, true);
+    spawn_anchor(L, place, -1);
+    lua_pop(L, 1);
+  }
   Nursery *n = nursery_push(L, task_require(L), true);
-  if (place != NULL) *place = n;
+  if (place != NULL) {
+    *place = n;
+    spawn_anchor(L, place, -1);  // to the end of the run; the key is there
+  }
   lua_insert(L, 1);
   lua_pushcfunction(L, body);
   lua_insert(L, 2);

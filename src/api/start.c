@@ -128,9 +128,7 @@ static int rethrow_unwrapped(lua_State *L) {
 }
 
 int start_finish(lua_State *L, Nursery *hidden, bool failed) {
-  Nursery *target = hidden->target;
-  target->pending_starts--;
-  nursery_check_closed(target);
+  nursery_end_start(hidden->target);
   if (failed) return rethrow_unwrapped(L);
   lua_getiuservalue(L, WITH_SELF, NURSERY_STATUS);
   TaskStatus *status = class_check(L, -1, &status_class);
