@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make help` lists the targets. V=1 shows whole commands; WERROR=1 (or CI=true)
-# makes warnings errors; VARIANT=asan, gcstress or oom builds into build/VARIANT.
+# makes warnings errors; VARIANT=asan, tsan, gcstress or oom builds
+# into build/VARIANT.
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
@@ -14,6 +15,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
   -Wmissing-prototypes -Wswitch-enum $(if $(WERROR)$(filter true,$(CI)),-Werror)
 FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer
+FLAGS_tsan := -fsanitize=thread -fno-omit-frame-pointer
 FLAGS_gcstress := -DTRIO_GC_STRESS
 FLAGS_oom := -DTRIO_TEST
 BASICS := -std=c11 -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc $(PC_CFLAGS)
@@ -42,9 +44,9 @@ SUBMAKE = @$(MAKE) $(if $(V),,-s) \
   $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
-.PHONY: all demo test check spec unit units asan valgrind gcstress oom stress \
-  bench lint luacheck house layers mirror symbols fmt coverage gdb install \
-  clean help
+.PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
+  stress bench lint luacheck house layers mirror symbols fmt coverage gdb \
+  install clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -67,6 +69,10 @@ units:  # always under the sanitizers
 asan: all units  ## the suite under the address and undefined sanitizers
 	$(SUBMAKE) VARIANT=asan build/asan/trio-lua
 	$(RUN) -u -i build/asan/trio-lua -t 300 $(T)
+tsan: all  ## the specs of threads under the thread sanitizer
+	$(SUBMAKE) VARIANT=tsan build/tsan/trio-lua
+	$(RUN) -i build/tsan/trio-lua -t 300 $(or $(T),io/parcel io/thread \
+	  io/thread_request)
 valgrind: all  ## the suite under valgrind: no error, no leak
 	$(RUN) -w .dev/valgrind.sh -t 900 $(T)
 gcstress: all  ## the suite with a full collection at every task step
@@ -102,7 +108,7 @@ help:  ## this list
 	@awk -F':.*## ' '/^[a-z ]+:.*## /{ printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 $(B)/trio-lua: $(call object,$(PROGRAM)) $(OBJECTS)
-	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) $(EDIT_LIBS) -lm
 # Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
 $(B)/trio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm
@@ -116,7 +122,7 @@ $(B)/libtrio.a: $(OBJECTS)
 $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
 build/bench/%: build/obj/bench/%.o $(call object,$(CORE))
-	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) -lm
+	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
 $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<) $(COMPILE) -o $@ $<
 # The folders are prerequisites because files come and go in them.
