@@ -5,8 +5,9 @@ local trio = require "trio"
 
 local function now() return ("%4g s "):format(trio.current_time()) end
 
--- Runs fn until it returns. A failure is reported and fn is started again, the
--- sooner the longer it had been well. Gives up after `tries` in a row.
+-- Runs fn until it returns. When it fails it is started again after a pause,
+-- which doubles until fn has been well for a minute. Gives up after `tries`
+-- failures without such a minute.
 local function supervise(name, fn, tries)
   local pause, failures = 1, 0
   while true do

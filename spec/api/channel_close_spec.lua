@@ -51,6 +51,39 @@ describe("closing", function()
       tostring(raises(Broken, send, "send_nowait", 1)))
   end)
 
+  H.trio_it("CHAN-03 also to those who wait", function()
+    local send, receive = open(0)
+    local texts = {}
+    local function note(name, object, method, ...)
+      local _, err = pcall(object[method], object, ...)
+      texts[name] = tostring(err)
+    end
+    trio.open_nursery(function(nursery)
+      local other = send:clone()
+      nursery:start_soon(note, "own send", other, "send", 1)
+      nursery:start_soon(note, "no receiver", send, "send", 1)
+      settle()
+      other:close()
+      receive:close()
+    end)
+    send, receive = open(0)
+    trio.open_nursery(function(nursery)
+      local other = receive:clone()
+      nursery:start_soon(note, "own receive", other, "receive")
+      nursery:start_soon(note, "no sender", receive, "receive")
+      settle()
+      other:close()
+      send:close()
+    end)
+    for name, text in pairs {
+      ["own send"] = "^ClosedResourceError: this end of the channel",
+      ["own receive"] = "^ClosedResourceError: this end of the channel",
+      ["no receiver"] = "^BrokenResourceError: every receiving end",
+      ["no sender"] = "^EndOfChannel: every sending end"} do
+      assert.matches(text, texts[name])
+    end
+  end)
+
   H.trio_it("CHAN-03 close is no checkpoint, aclose is one", function()
     for _, which in ipairs {1, 2} do
       local ends = {open(0)}
