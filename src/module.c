@@ -40,20 +40,31 @@ static void (*const opens[])(lua_State *) = {
     signal_open,     interrupt_open, steps_open,    trace_open,
     slow_open};
 
+// Push the chunk of an embedded file: compiled, if this Lua takes it.
+static void load_chunk(lua_State *L, const EmbeddedLua *file) {
+  lua_pushliteral(L, "=");
+  luaL_gsub(L, file->name, ".", "/");
+  lua_pushliteral(L, ".lua");
+  lua_concat(L, 3);
+  const char *name = lua_tostring(L, -1);
+  int status = LUA_ERRSYNTAX;
+  if (file->code_length > 0) {
+    status = luaL_loadbufferx(L, file->code, file->code_length, name, "b");
+    if (status != LUA_OK) lua_pop(L, 1);
+  }
+  if (status != LUA_OK) {
+    status = luaL_loadbufferx(L, file->source, file->length, name, "t");
+  }
+  if (status != LUA_OK) lua_error(L);
+  lua_remove(L, -2);
+}
+
 // Call the function(trio, kit) that an embedded file returns; trio and kit
 // stand at these indices. `kit` is a table for what the files share and nobody
 // else sees. [-0, +results, e]
 static void run_embedded(lua_State *L, const EmbeddedLua *file, int trio,
                          int kit, int results) {
-  lua_pushliteral(L, "=");
-  luaL_gsub(L, file->name, ".", "/");
-  lua_pushliteral(L, ".lua");
-  lua_concat(L, 3);
-  if (luaL_loadbufferx(L, file->source, file->length, lua_tostring(L, -1),
-                       "t") != LUA_OK) {
-    lua_error(L);
-  }
-  lua_remove(L, -2);
+  load_chunk(L, file);
   lua_call(L, 0, 1);
   lua_pushvalue(L, trio);
   lua_pushvalue(L, kit);

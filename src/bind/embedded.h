@@ -11,6 +11,8 @@ typedef struct EmbeddedLua {
   const char *name;    // "trio.catch" for lua/trio/catch.lua
   const char *source;  // not terminated by a zero that counts
   size_t length;
+  const char *code;  // compiled; code_length is 0 without
+  size_t code_length;
 } EmbeddedLua;
 
 // Sorted by name; the last entry has a NULL name.
