@@ -164,7 +164,7 @@ static int l_getpeername(lua_State *L) {
 }
 
 // socket:getsockopt(level, option [, size]) -> number, or a string of `size`
-static int l_getsockopt(lua_State *L) {
+int socket_getsockopt(lua_State *L) {
   const Socket *s = socket_check(L, 1);
   int level = (int)luaL_checkinteger(L, 2);
   int option = (int)luaL_checkinteger(L, 3);
@@ -187,7 +187,7 @@ static int l_getsockopt(lua_State *L) {
 }
 
 // socket:setsockopt(level, option, value): a number, boolean or string
-static int l_setsockopt(lua_State *L) {
+int socket_setsockopt(lua_State *L) {
   const Socket *s = socket_check(L, 1);
   int level = (int)luaL_checkinteger(L, 2);
   int option = (int)luaL_checkinteger(L, 3);
@@ -288,8 +288,8 @@ static const luaL_Reg socket_methods[] = {
     {"dup", l_dup},
     {"getsockname", l_getsockname},
     {"getpeername", l_getpeername},
-    {"getsockopt", l_getsockopt},
-    {"setsockopt", l_setsockopt},
+    {"getsockopt", socket_getsockopt},
+    {"setsockopt", socket_setsockopt},
     {"fileno", l_fileno},
     {"is_readable", l_is_readable},
     {"accept", transfer_accept},

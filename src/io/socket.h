@@ -33,6 +33,10 @@ AbortResult socket_stop_writing(Task *t, void *self, int code);
 int socket_retry(lua_State *L, Task *t, Socket *s, int code,
                  int (*attempt)(lua_State *, Task *, void *), const Op *again);
 
+// The methods getsockopt and setsockopt, with the socket at index 1.
+int socket_getsockopt(lua_State *L);
+int socket_setsockopt(lua_State *L);
+
 // The methods of message.c.
 int message_send(lua_State *L);
 int message_receive(lua_State *L);

@@ -382,18 +382,20 @@ static int get_socket(lua_State *L) {
 }
 
 // stream:setsockopt(...), getsockopt(...): the socket's own methods
-static int call_socket(lua_State *L, const char *method) {
-  check(L);
+static int call_socket(lua_State *L, lua_CFunction method) {
+  class_check(L, SELF, &socket_stream_class);
   lua_getiuservalue(L, SELF, 1);
   lua_replace(L, SELF);
-  lua_getfield(L, SELF, method);
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
+  return method(L);
 }
 
-static int l_setsockopt(lua_State *L) { return call_socket(L, "setsockopt"); }
-static int l_getsockopt(lua_State *L) { return call_socket(L, "getsockopt"); }
+static int l_setsockopt(lua_State *L) {
+  return call_socket(L, socket_setsockopt);
+}
+
+static int l_getsockopt(lua_State *L) {
+  return call_socket(L, socket_getsockopt);
+}
 
 static int stream_tostring(lua_State *L) {
   const Stream *s = check(L);
