@@ -106,6 +106,22 @@ local scenarios = {
       end)
     end)
   end},
+  {"files and paths", function()
+    local name = os.tmpname()
+    local _ <close> = setmetatable({}, {__close = function()
+      os.remove(name)
+    end})
+    local file <close> = trio.open_file(name, "w+")
+    file:write("one\n", 2, "\n"):seek("set")
+    for line in file:lines() do assert(line == "one" or line == "2") end
+    file:seek("set")
+    assert(file:read("L", "n", "a") == "one\n")
+    file:aclose()
+    local path = trio.Path(name)
+    assert(path:stat().size == 6)
+    assert(path:read_text() == "one\n2\n")
+    assert(#trio.Path("lua/trio"):glob("*.lua") > 0)
+  end},
   {"instruments and statistics", function()
     local seen = 0
     local instrument = {task_scheduled = function() seen = seen + 1 end}

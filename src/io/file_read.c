@@ -243,8 +243,8 @@ static void check_formats(lua_State *L) {
       continue;
     }
     const char *name = luaL_checkstring(L, i);
-    char format = name[0] == '*' ? name[1] : name[0];
-    if (format == '\0' || strchr("nlLa", format) == NULL) {
+    if (name[0] == '*') name++;
+    if (name[0] == '\0' || strchr("nlLa", name[0]) == NULL) {
       luaL_argerror(L, i, "invalid format");
     }
   }

@@ -20,7 +20,7 @@ static void drop_ahead(FileBody *f) {
 
 // ---- writing; the stack: file, values
 
-static void add_value(lua_State *L, FileBody *f, int idx) {
+static bool add_value(lua_State *L, FileBody *f, int idx) {
   char number[128];
   size_t length;
   const char *data = number;
@@ -33,7 +33,7 @@ static void add_value(lua_State *L, FileBody *f, int idx) {
     length = (size_t)snprintf(number, sizeof number, LUA_NUMBER_FMT,
                               (LUAI_UACNUMBER)lua_tonumber(L, idx));
   }
-  if (!bytes_append(&f->out, data, length)) luaL_error(L, "not enough memory");
+  return bytes_append(&f->out, data, length);
 }
 
 static bool must_go_out(const FileBody *f, size_t before) {
@@ -59,7 +59,11 @@ static int try_write(lua_State *L, Task *t, void *self) {
   file_check_usable(L, f, O_WRONLY, "write");
   drop_ahead(f);
   size_t before = bytes_length(&f->out);
-  for (int i = FILE_SELF + 1; i <= lua_gettop(L); i++) add_value(L, f, i);
+  for (int i = FILE_SELF + 1; i <= lua_gettop(L); i++) {
+    if (add_value(L, f, i)) continue;
+    f->out.end = f->out.start + before;  // all or nothing
+    return luaL_error(L, "not enough memory");
+  }
   if (must_go_out(f, before)) return WOULD_BLOCK;
   lua_pushvalue(L, FILE_SELF);
   return 1;

@@ -2,7 +2,24 @@
 // job.c: see job.h.
 #include "job.h"
 
+#include <stdlib.h>
+
 #include "../base/debug.h"
+
+static atomic_bool exiting;
+static uv_once_t once = UV_ONCE_INIT;
+
+static void on_exit_of_process(void) { atomic_store(&exiting, true); }
+
+static void prepare(void) {
+  int result = atexit(on_exit_of_process);
+  UNUSED(result);
+}
+
+bool job_should_stop(const Job *j) {
+  return atomic_load_explicit(&j->stop, memory_order_relaxed) ||
+         atomic_load_explicit(&exiting, memory_order_relaxed);
+}
 
 static void run_job(uv_work_t *req) {
   Job *j = req->data;
@@ -21,6 +38,7 @@ static void on_back(uv_work_t *req, int status) {
 
 void job_submit(Job *j, uv_loop_t *loop, Task *t) {
   ASSERT(!j->running);
+  uv_once(&once, prepare);
   j->req.data = j;
   j->task = t;
   j->abort_code = 0;

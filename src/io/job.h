@@ -38,10 +38,9 @@ int job_attempt(lua_State *L, Task *t, void *self);
 // For Op.abort: ask it to come back.
 AbortResult job_abort(Job *j, int code);
 
-// For `work`: is somebody asking for that?
-static inline bool job_should_stop(const Job *j) {
-  return atomic_load_explicit(&j->stop, memory_order_relaxed);
-}
+// For `work`: is somebody asking for that? Also true when the process exits,
+// which would wait for the threads of the pool.
+bool job_should_stop(const Job *j);
 
 // The loop of the run that the task belongs to.
 uv_loop_t *job_loop(const Task *t);
