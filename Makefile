@@ -87,6 +87,7 @@ stress: all  ## the long runs: ten million messages through a channel
 bench: all $(BENCHES)  ## run the benchmarks
 	@$(or $(wildcard bench/run.sh),build/trio-lua bench/run.lua)
 	@build/trio-lua bench/files.lua
+	@build/trio-lua bench/threads.lua
 lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
 	@clang-format --dry-run --Werror $(C_FILES)
 	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \
