@@ -75,7 +75,7 @@ tsan: all  ## the specs of threads under the thread sanitizer
 	  io/thread_request)
 valgrind: all  ## the suite under valgrind: no error, no leak
 	$(RUN) -w .dev/valgrind.sh -t 900 $(T)
-gcstress: all  ## the suite with a full collection at every task step
+gcstress: all  ## the suite with a full collection at (almost) every step
 	$(SUBMAKE) VARIANT=gcstress build/gcstress/trio-lua
 	$(RUN) -i build/gcstress/trio-lua -t 600 $(T)
 oom:  ## the sweep in which every allocation fails once

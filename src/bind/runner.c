@@ -219,13 +219,24 @@ static void yielded(Task *t, int results) {
   task_ready(t);
 }
 
+#ifdef TRIO_GC_STRESS
+// Collect everything before each step; in a long run, before some of them.
+static void stress(Runner *R) {
+  enum { EACH = 300, THEN_EVERY = 16 };
+  static _Thread_local uint64_t serial, steps;
+  if (serial != R->serial) steps = 0;
+  serial = R->serial;
+  if (++steps < EACH || steps % THEN_EVERY == 0) lua_gc(R->L, LUA_GCCOLLECT);
+}
+#endif
+
 static void step(Runner *R, Task *t) {
   slow_steps++;
   R->sched.current = t;
   t->state = TASK_RUNNING;
   if (R->on_step != NULL) R->on_step(R, t, true);
 #ifdef TRIO_GC_STRESS
-  lua_gc(R->L, LUA_GCCOLLECT);
+  stress(R);
 #endif
   int results, status;
   do {
