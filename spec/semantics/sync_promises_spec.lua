@@ -4,271 +4,24 @@
 -- moment and leaves no trace; nothing is lost or doubled when both come at
 -- once; where nobody can wait it says so by its name.
 local H = require "spec.support.helper"
+local P = require "spec.support.primitives"
+local waits = require "spec.support.waits"
 local trio = require "trio"
-local lowlevel, testing = trio.lowlevel, trio.testing
-local checkpoint = lowlevel.checkpoint
-local settle = testing.wait_all_tasks_blocked
+local checkpoint = trio.lowlevel.checkpoint
+local settle = trio.testing.wait_all_tasks_blocked
 
--- Each entry makes a fresh situation of:
---   call()     the wait under test; undoes at once what it got
---   ready()    the same where it needn't wait (by default `call`; false: it
---              always waits)
---   same()     asserts that ready(), when it was cancelled, changed nothing
---   block()    main makes `call` wait from now on
---   wake()     main lets one waiting call go on
---   waiting()  how many tasks wait
---   fresh()    asserts that all is as it was after block()
-local entries = {
-  {name = "Event:wait", make = function()
-    local event, set = trio.Event(), trio.Event()
-    set:set()
-    return {
-      call = function() event:wait() end,
-      ready = function() set:wait() end,
-      wake = function() event:set() end,
-      waiting = function() return event:statistics().tasks_waiting end,
-    }
-  end},
-  {name = "ParkingLot:park", make = function()
-    local lot = lowlevel.ParkingLot()
-    return {
-      call = function() lot:park() end,
-      ready = false,
-      wake = function() assert.equal(1, #lot:unpark()) end,
-      waiting = function() return #lot end,
-    }
-  end},
-}
-
-local function add(name, make)
-  entries[#entries + 1] = {name = name, make = make}
+-- Sends this process the signal of Ctrl+C. (os.execute would block it.)
+local function interrupt_self()
+  assert(io.popen("kill -INT $PPID")):close()
 end
-
-for _, kind in ipairs {"Lock", "StrictFIFOLock"} do
-  local function situation(lock, call)
-    return {
-      call = call,
-      block = function() lock:acquire_nowait() end,
-      wake = function() lock:release() end,
-      waiting = function() return lock:statistics().tasks_waiting end,
-      same = function() assert.is_false(lock:locked()) end,
-      fresh = function()
-        assert.equal(lowlevel.current_task(), lock:statistics().owner)
-      end,
-    }
-  end
-  add("Lock:acquire", function()
-    local lock = trio[kind]()
-    return situation(lock, function()
-      lock:acquire()
-      assert.equal(lowlevel.current_task(), lock:statistics().owner)
-      lock:release()
-    end)
-  end)
-  add("Lock:with", function()
-    local lock = trio[kind]()
-    return situation(lock, function()
-      lock:with(function()
-        assert.equal(lowlevel.current_task(), lock:statistics().owner)
-      end)
-    end)
-  end)
-end
-
-local function counted(semaphore, call)
-  return {
-    call = call,
-    block = function() semaphore:acquire_nowait() end,
-    wake = function() semaphore:release() end,
-    waiting = function() return semaphore:statistics().tasks_waiting end,
-    same = function() assert.equal(1, semaphore.value) end,
-    fresh = function() assert.equal(0, semaphore.value) end,
-  }
-end
-
-add("Semaphore:acquire", function()
-  local semaphore = trio.Semaphore(1, {max_value = 1})
-  return counted(semaphore, function()
-    semaphore:acquire()
-    semaphore:release()
-  end)
-end)
-
-add("Semaphore:with", function()
-  local semaphore = trio.Semaphore(1, {max_value = 1})
-  return counted(semaphore, function() semaphore:with(function() end) end)
-end)
-
-local function borrowed(limiter, call)
-  return {
-    call = call,
-    block = function() limiter:acquire_on_behalf_of_nowait("main") end,
-    wake = function() limiter:release_on_behalf_of("main") end,
-    waiting = function() return limiter:statistics().tasks_waiting end,
-    same = function()
-      assert.equal(0, limiter.borrowed_tokens)
-      assert.same({}, limiter:statistics().borrowers)
-    end,
-    fresh = function()
-      assert.equal(1, limiter.borrowed_tokens)
-      assert.same({"main"}, limiter:statistics().borrowers)
-    end,
-  }
-end
-
-add("CapacityLimiter:acquire", function()
-  local limiter = trio.CapacityLimiter(1)
-  return borrowed(limiter, function()
-    limiter:acquire()
-    assert.same({lowlevel.current_task()}, limiter:statistics().borrowers)
-    limiter:release()
-  end)
-end)
-
-add("CapacityLimiter:acquire", function()
-  local limiter = trio.CapacityLimiter(1)
-  return borrowed(limiter, function()
-    local borrower = {}
-    limiter:acquire_on_behalf_of(borrower)
-    assert.equal(borrower, limiter:statistics().borrowers[1])
-    limiter:release_on_behalf_of(borrower)
-  end)
-end)
-
-add("CapacityLimiter:with", function()
-  local limiter = trio.CapacityLimiter(1)
-  return borrowed(limiter, function()
-    limiter:with(function()
-      assert.same({lowlevel.current_task()}, limiter:statistics().borrowers)
-    end)
-  end)
-end)
-
-local function conditional(condition, call)
-  return {
-    call = call,
-    block = function() condition:acquire_nowait() end,
-    wake = function() condition:release() end,
-    waiting = function()
-      return condition:statistics().lock_statistics.tasks_waiting
-    end,
-    same = function() assert.is_false(condition:locked()) end,
-    fresh = function()
-      assert.equal(lowlevel.current_task(),
-        condition:statistics().lock_statistics.owner)
-    end,
-  }
-end
-
-add("Condition:acquire", function()
-  local condition = trio.Condition()
-  return conditional(condition, function()
-    condition:acquire()
-    condition:release()
-  end)
-end)
-
-add("Condition:with", function()
-  local condition = trio.Condition()
-  return conditional(condition, function()
-    condition:with(function() assert.is_true(condition:locked()) end)
-  end)
-end)
-
-add("Condition:wait", function()
-  local condition = trio.Condition()
-  return {
-    call = function()
-      condition:with(function() condition:wait() end)
-    end,
-    ready = false,
-    wake = function()
-      condition:acquire_nowait()
-      condition:notify()
-      condition:release()
-    end,
-    waiting = function() return condition:statistics().tasks_waiting end,
-    locks = true,
-  }
-end)
-
-add("MemorySendChannel:send", function()
-  local send, receive = trio.open_memory_channel(1)
-  return {
-    call = function() send:send("call") end,
-    block = function() send:send_nowait("block") end,
-    wake = function()
-      assert.equal("block", receive:receive_nowait())
-      assert.equal("call", receive:receive_nowait())
-    end,
-    waiting = function() return send:statistics().tasks_waiting_send end,
-    fresh = function()
-      assert.equal(1, send:statistics().current_buffer_used)
-    end,
-    same = function()
-      assert.equal(0, send:statistics().current_buffer_used)
-    end,
-  }
-end)
-
-local function received(name, take)
-  add(name, function()
-    local send, receive = trio.open_memory_channel(1)
-    return {
-      call = function() assert.equal("value", take(receive)) end,
-      ready = function()
-        send:send_nowait("value")
-        assert.equal("value", take(receive))
-      end,
-      wake = function() send:send_nowait("value") end,
-      waiting = function() return send:statistics().tasks_waiting_receive end,
-      fresh = function()
-        assert.equal(0, send:statistics().current_buffer_used)
-      end,
-      same = function()
-        assert.equal("value", receive:receive_nowait())
-      end,
-    }
-  end)
-end
-
-received("MemoryReceiveChannel:receive", function(receive)
-  return receive:receive()
-end)
-received("iterating a MemoryReceiveChannel", function(receive)
-  return (receive(nil, nil))  -- as `for value in receive do` calls it
-end)
 
 -- What has to be called before.
 local needs = {["Condition:wait"] = "Condition:with"}
 
-local function points(fn, ...)
-  local s, c = testing._points()
-  fn(...)
-  local s2, c2 = testing._points()
-  return s2 - s, c2 - c
-end
-
-local function nothing() end
-
-local function fresh(entry)
-  local it = entry.make()
-  it.same, it.fresh = it.same or nothing, it.fresh or nothing
-  if it.ready == nil then it.ready = it.call end
-  return it
-end
-
--- A situation in which `call` waits.
-local function blocked(entry)
-  local it = fresh(entry)
-  if it.block then it.block() end
-  return it
-end
-
 -- fn() in a scope that is cancelled already: it must raise Cancelled.
 local function refused(fn)
   local scope = trio.CancelScope()
-  local s = points(function()
+  local s = P.points(function()
     scope:run(function()
       scope:cancel()
       fn()
@@ -284,7 +37,7 @@ local function start(nursery, it)
   local result = {scope = trio.CancelScope()}
   nursery:start_soon(function()
     result.scope:run(function()
-      result.s, result.c = points(function()
+      result.s, result.c = P.points(function()
         local ok, err = pcall(it.call)
         result.ending = ok and "returned" or
           H.is_cancelled(err) and "cancelled" or err
@@ -297,19 +50,19 @@ local function start(nursery, it)
   return result
 end
 
-for i, entry in ipairs(entries) do
+for i, entry in ipairs(waits) do
   local name = entry.name
   describe(("%d. %s"):format(i, name), function()
     H.trio_it("CP-01 is a checkpoint when it needn't wait", function()
-      local it = fresh(entry)
+      local it = entry.fresh()
       if not it.ready then return end
-      local s, c = points(it.ready)
+      local s, c = P.points(it.ready)
       assert.equal(1, s)
       assert.equal(1, c)
     end)
 
     H.trio_it("CP-01 is a checkpoint when it waits", function()
-      local it, result = blocked(entry), nil
+      local it, result = entry.blocked(), nil
       trio.open_nursery(function(nursery)
         result = start(nursery, it)
         assert.equal(1, it.waiting())
@@ -322,12 +75,12 @@ for i, entry in ipairs(entries) do
     end)
 
     H.trio_it("CANCEL-49 in a cancelled scope nothing happens", function()
-      local it = fresh(entry)
+      local it = entry.fresh()
       if it.ready then
         refused(it.ready)
         it.same()
       end
-      it = blocked(entry)
+      it = entry.blocked()
       refused(it.call)
       assert.equal(0, it.waiting())
       it.fresh()
@@ -335,7 +88,7 @@ for i, entry in ipairs(entries) do
 
     H.trio_it("CANCEL-49 cancelled while it waits it leaves no trace",
       function()
-        local it, first, second = blocked(entry), nil, nil
+        local it, first, second = entry.blocked(), nil, nil
         trio.open_nursery(function(nursery)
           first = start(nursery, it)
           first.scope:cancel()
@@ -354,7 +107,7 @@ for i, entry in ipairs(entries) do
 
     H.trio_it("CANCEL-45 woken, then cancelled: it keeps what it was given",
       function()
-        local it, result = blocked(entry), nil
+        local it, result = entry.blocked(), nil
         trio.open_nursery(function(nursery)
           result = start(nursery, it)
           it.wake()
@@ -367,7 +120,7 @@ for i, entry in ipairs(entries) do
 
     H.trio_it("CANCEL-45 cancelled, then woken: the next one gets it",
       function()
-        local it, first, second, third = blocked(entry), nil, nil, nil
+        local it, first, second, third = entry.blocked(), nil, nil, nil
         trio.open_nursery(function(nursery)
           first = start(nursery, it)
           second = start(nursery, it)
@@ -386,7 +139,7 @@ for i, entry in ipairs(entries) do
       end)
 
     H.trio_it("CANCEL-49 a deadline ends the wait in time", function()
-      local it = blocked(entry)
+      local it = entry.blocked()
       local began = trio.current_time()
       trio.open_nursery(function(nursery)
         nursery:start_soon(function()
@@ -400,7 +153,7 @@ for i, entry in ipairs(entries) do
     end)
 
     H.trio_it("CANCEL-49 a failing sibling ends the wait", function()
-      local it = blocked(entry)
+      local it = entry.blocked()
       local err = H.raises_class(trio.ExceptionGroup, trio.open_nursery,
         function(nursery)
           for _ = 1, 3 do nursery:start_soon(it.call) end
@@ -414,7 +167,7 @@ for i, entry in ipairs(entries) do
     end)
 
     H.trio_it("CP-01 waits in coroutines of the program", function()
-      local it, result = blocked(entry), nil
+      local it, result = entry.blocked(), nil
       local call = it.call
       it.call = function()
         coroutine.wrap(function() coroutine.wrap(call)() end)()
@@ -427,7 +180,7 @@ for i, entry in ipairs(entries) do
     end)
 
     H.trio_it("CP-01 is cancelled in coroutines of the program", function()
-      local it, result = blocked(entry), nil
+      local it, result = entry.blocked(), nil
       local call = it.call
       it.call = function() coroutine.wrap(call)() end
       trio.open_nursery(function(nursery)
@@ -440,14 +193,14 @@ for i, entry in ipairs(entries) do
     end)
 
     it("RUN-05 outside of a task it says so, by its name", function()
-      local it = fresh(entry)
+      local it = entry.fresh()
       local err = H.raises(needs[name] or name, it.ready or it.call)
       assert.matches("called from inside a task", err)
     end)
 
     H.trio_it("CP-01 where Lua can't suspend it says so, by its name",
       function()
-        local it = blocked(entry)
+        local it = entry.blocked()
         trio.open_nursery(function(nursery)
           nursery:start_soon(function()
             H.raises(needs[name] or name, string.gsub, "x", "x",
@@ -462,9 +215,33 @@ for i, entry in ipairs(entries) do
         it.fresh()
       end)
 
+    H.trio_it("KI-01 Ctrl+C ends the wait of the main task", function()
+      local it = entry.blocked()
+      local holder
+      if it.block then
+        -- Main can't wait for what it holds itself.
+        it = entry.fresh()
+        holder = it.block
+      end
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          if holder then holder() end
+          settle()
+          assert.equal(1, it.waiting())
+          interrupt_self()
+          trio.sleep_forever()
+        end)
+        checkpoint()
+        checkpoint()
+        H.raises_class(trio.KeyboardInterrupt, it.call)
+        assert.equal(0, it.waiting())
+        nursery.cancel_scope:cancel()
+      end)
+    end, {restrict_keyboard_interrupt_to_checkpoints = true})
+
     it("is named by a deadlock, and leaves no trace", function()
       H.run(function()
-        local it = blocked(entry)
+        local it = entry.blocked()
         local err = select(2, pcall(trio.open_nursery, function(nursery)
           nursery:start_soon(it.call)
         end)).exceptions[1]
@@ -477,7 +254,7 @@ for i, entry in ipairs(entries) do
 
     it("in the main task it is ended by a deadlock", function()
       H.run(function()
-        local it = fresh(entry)
+        local it = entry.fresh()
         local err
         trio.open_nursery(function(nursery)
           nursery:start_soon(function()
