@@ -72,6 +72,12 @@ local scenarios = {
     lowlevel.current_trio_token():run_sync_soon(function() end)
     lowlevel.checkpoint()
   end},
+  {"signals", function()
+    trio.open_signal_receiver({"SIGUSR1", "SIGCHLD"}, function(signals)
+      trio.move_on_after(0.001, function() signals() end)
+    end)
+    lowlevel.enable_ki_protection(lowlevel.checkpoint)()
+  end},
   {"primitives", function()
     local event, lock = trio.Event(), trio.Lock()
     local limiter, semaphore = trio.CapacityLimiter(1), trio.Semaphore(1)

@@ -14,6 +14,7 @@
 #include "../api/token.h"
 #include "../base/mem.h"
 #include "../bind/interrupt.h"
+#include "process.h"
 #include "trio.h"
 #include "watch.h"
 
@@ -41,6 +42,7 @@ static void on_closed(uv_handle_t *handle) {
 // The run has ended, or could not start: give everything back.
 static void dismantle(Guest *g) {
   watch_forget_all(g->L);
+  process_forget_all(g->L);
   poll_free(g->state->poll);
   g->state->poll = g->own_poll;
   uv_close((uv_handle_t *)&g->check, on_closed);
@@ -178,6 +180,7 @@ int trio_start_guest_run(lua_State *L, int nargs, int options,
   g->L = lua_newthread(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, g);
   watch_forget_all(L);
+  process_forget_all(L);
   lua_pushcfunction(g->L, begin);
   lua_pushlightuserdata(g->L, g);
   if (options == 0) {

@@ -9,10 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <uv.h>
 
 #include "../base/mem.h"
 #include "../bind/await.h"
@@ -20,23 +17,8 @@
 #include "../bind/error.h"
 #include "io.h"
 #include "oserror.h"
-#include "process_hide.h"
+#include "process.h"
 #include "signal_names.h"
-
-typedef struct Child {
-  uv_process_t handle;
-  Link link;    // in the Children of its state
-  Lot lot;      // tasks in wait()
-  bool boxed;   // a Process points here
-  bool closed;  // libuv is done with the handle
-  bool exited;
-  int returncode;  // once exited: -number where a signal ended it
-} Child;
-
-typedef struct Process {
-  ClassHead head;
-  Child *child;
-} Process;
 
 // Every Child of a state. An object in the registry.
 typedef struct Children {
@@ -44,21 +26,8 @@ typedef struct Children {
   List list;
 } Children;
 
-// Descriptors of a child to be, until they belong to somebody else.
-typedef struct Plan {
-  ClassHead head;
-  int theirs[3];  // the child's ends of pipes, -1: none
-  int ours;       // an end of ours that has no stream yet, -1: none
-} Plan;
-
-// User values of a Process.
-enum { STREAMS = 1, STDIO = 4, COMMAND = 5, VALUES = 5 };
-
-// Arguments of _open_process, and the Process that is made.
-enum { ARGV = 1, STDIN = 2, CWD = 5, ENV, GIVEN, SELF };
-
 static const char children_key = 0;
-static const Class children_class, plan_class, process_class;
+static const Class children_class;
 
 // ---- the life of a Child
 
@@ -68,7 +37,7 @@ static void free_if_unused(Child *c) {
   mem_free(c);
 }
 
-static void on_closed(uv_handle_t *handle) {
+void process_on_closed(uv_handle_t *handle) {
   Child *c = CONTAINER_OF(handle, Child, handle);
   c->closed = true;
   free_if_unused(c);
@@ -82,28 +51,49 @@ static void has_exited(Child *c, int returncode) {
   while (lot_unpark(&c->lot, WAKE_OK) != NULL) continue;
 }
 
-static void on_exit(uv_process_t *handle, int64_t status, int number) {
+void process_on_exit(uv_process_t *handle, int64_t status, int number) {
   Child *c = CONTAINER_OF(handle, Child, handle);
   has_exited(c, number != 0 ? -number : (int)status);
-  uv_close((uv_handle_t *)handle, on_closed);
+  uv_close((uv_handle_t *)handle, process_on_closed);
 }
 
-// Has it ended by now? It stays a zombie until libuv reaps it. Where somebody
-// else reaped it the code is lost: 0, as in Trio.
+static bool is_forgotten(const Child *c) {
+  return !c->exited && uv_is_closing((const uv_handle_t *)&c->handle);
+}
+
+// Has it ended by now? It stays a zombie until libuv reaps it, if libuv still
+// knows it. Where somebody else reaped it the code is lost: 0, as in Trio.
 static void refresh(Child *c) {
   if (c->exited) return;
   siginfo_t info;
   memset(&info, 0, sizeof info);
-  int result;
+  int result, how = WEXITED | WNOHANG;
+  if (!is_forgotten(c)) how |= WNOWAIT;
   do {
-    result =
-        waitid(P_PID, (id_t)c->handle.pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    result = waitid(P_PID, (id_t)c->handle.pid, &info, how);
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
     if (errno == ECHILD) has_exited(c, 0);
   } else if (info.si_pid != 0) {
     int status = info.si_status;
     has_exited(c, info.si_code == CLD_EXITED ? status : -status);
+  }
+}
+
+static Children *children_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &children_key);
+  Children *children = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return children;
+}
+
+void process_forget_all(lua_State *L) {
+  Children *children = children_of(L);
+  for (Link *l = list_first(&children->list); l != NULL;
+       l = list_next(&children->list, l)) {
+    Child *c = CONTAINER_OF(l, Child, link);
+    uv_handle_t *handle = (uv_handle_t *)&c->handle;
+    if (!uv_is_closing(handle)) uv_close(handle, process_on_closed);
   }
 }
 
@@ -127,175 +117,20 @@ static int children_gc(lua_State *L) {
     list_remove(&c->link);
     if (uv_is_closing(handle)) continue;
     pid_t pid = c->handle.pid;
-    uv_close(handle, on_closed);
+    uv_close(handle, process_on_closed);
     if (pid > 0) waitpid(pid, NULL, WNOHANG);
   }
   return 0;
 }
 
-// ---- starting one
-
-static void close_plan(Plan *plan) {
-  for (int i = 0; i < 3; i++) {
-    if (plan->theirs[i] >= 0) close(plan->theirs[i]);
-    plan->theirs[i] = -1;
-  }
-  if (plan->ours >= 0) close(plan->ours);
-  plan->ours = -1;
-}
-
-static int plan_gc(lua_State *L) {
-  close_plan(lua_touserdata(L, 1));
-  return 0;
-}
-
-static Plan *push_plan(lua_State *L) {
-  Plan *plan = class_new(L, &plan_class, sizeof(Plan), 0);
-  for (int i = 0; i < 3; i++) plan->theirs[i] = -1;
-  plan->ours = -1;
-  return plan;
-}
-
-// Push a block with the strings of the array at idx, for C. [-0, +1, m]
-static char **push_strings(lua_State *L, int idx) {
-  size_t count = lua_rawlen(L, idx);
-  char **strings = lua_newuserdatauv(L, sizeof(char *) * (count + 1), 0);
-  for (size_t i = 0; i < count; i++) {
-    lua_rawgeti(L, idx, (lua_Integer)i + 1);
-    // libuv takes them as not const, and doesn't write to them.
-    memcpy(&strings[i], &(const char *){lua_tostring(L, -1)}, sizeof(char *));
-    lua_pop(L, 1);
-  }
-  strings[count] = NULL;
-  return strings;
-}
-
-// A pipe for the child's descriptor `i`; our end becomes a stream of the
-// Process. The FdStream constructor is the upvalue.
-static void make_pipe(lua_State *L, Plan *plan, int i) {
-  uv_file ends[2];
-  int result = uv_pipe(ends, 0, 0);
-  if (result != 0) oserror_raise(L, -result, "pipe", NULL);
-  plan->theirs[i] = ends[i == 0 ? 0 : 1];
-  plan->ours = ends[i == 0 ? 1 : 0];
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushinteger(L, plan->ours);
-  lua_call(L, 1, 1);
-  plan->ours = -1;
-  lua_setiuservalue(L, SELF, STREAMS + i);
-}
-
-static void set_stdio(lua_State *L, Plan *plan, int i,
-                      uv_stdio_container_t *stdio) {
-  int idx = STDIN + i;
-  stdio[i].flags = UV_INHERIT_FD;
-  if (lua_isinteger(L, idx)) {
-    stdio[i].data.fd = (int)lua_tointeger(L, idx);
-    return;
-  }
-  const char *kind = lua_tostring(L, idx);
-  if (strcmp(kind, "pipe") == 0) {
-    make_pipe(L, plan, i);
-    stdio[i].data.fd = plan->theirs[i];
-  } else if (strcmp(kind, "stdout") == 0) {
-    stdio[i] = stdio[1];
-  } else {
-    stdio[i].flags = UV_IGNORE;
-  }
-}
-
-static Child *new_child(lua_State *L, Process *p) {
+Child *process_new_child(lua_State *L, Process *p) {
   Child *c = mem_alloc(sizeof(Child));
   if (c == NULL) luaL_error(L, "not enough memory");
   lot_init(&c->lot);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &children_key);
-  Children *children = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  list_push(&children->list, &c->link);
+  list_push(&children_of(L)->list, &c->link);
   c->boxed = true;
   p->child = c;
   return c;
-}
-
-static void close_streams(lua_State *L) {
-  for (int i = 0; i < 3; i++) {
-    if (lua_getiuservalue(L, SELF, STREAMS + i) != LUA_TNIL) {
-      lua_getfield(L, -1, "close");
-      lua_insert(L, -2);
-      lua_call(L, 1, 0);
-    } else {
-      lua_pop(L, 1);
-    }
-  }
-}
-
-// uv_spawn failed. A folder that isn't there looks like a missing program.
-static int raise_failure(lua_State *L, int result) {
-  const char *cwd = lua_tostring(L, CWD);
-  struct stat info;
-  lua_rawgeti(L, ARGV, 1);
-  if (cwd != NULL && (stat(cwd, &info) != 0 || !S_ISDIR(info.st_mode))) {
-    lua_pushvalue(L, CWD);
-  }
-  int path = lua_gettop(L);
-  oserror_push(L, -result, "spawn", lua_tostring(L, path));
-  lua_pushvalue(L, path);
-  lua_setfield(L, -2, "path");
-  return lua_error(L);
-}
-
-// Fork and run it; the result of uv_spawn.
-static int spawn(lua_State *L, Task *t, Plan *plan, Process *p) {
-  uv_stdio_container_t stdio[3];
-  uv_process_options_t options;
-  memset(&options, 0, sizeof options);
-  options.exit_cb = on_exit;
-  options.args = push_strings(L, ARGV);
-  options.file = options.args[0];
-  options.env = lua_isnil(L, ENV) ? NULL : push_strings(L, ENV);
-  options.cwd = lua_tostring(L, CWD);
-  options.stdio = stdio;
-  options.stdio_count = 3;
-  for (int i = 0; i < 3; i++) set_stdio(L, plan, i, stdio);
-  Child *c = new_child(L, p);
-  uv_handle_t *handle = (uv_handle_t *)&c->handle;
-  Hidden hidden;
-  hide_descriptors(&hidden);
-  int result =
-      uv_spawn(poll_loop(runner_of_task(t)->state->poll), &c->handle, &options);
-  unhide_descriptors(&hidden);
-  if (result == 0) {
-    uv_unref(handle);
-  } else {
-    uv_close(handle, on_closed);
-  }
-  return result;
-}
-
-static int try_open(lua_State *L, Task *t, void *self) {
-  Plan *plan = push_plan(L);
-  int result = spawn(L, t, plan, self);
-  close_plan(plan);
-  if (result != 0) {
-    close_streams(L);
-    return raise_failure(L, result);
-  }
-  lua_pushvalue(L, SELF);
-  return 1;
-}
-
-// trio.lowlevel._open_process(argv, stdin, stdout, stderr, cwd, env, command)
-// -> Process. stdin...: a descriptor, "pipe", "null", "stdout"; env: an array
-// of "NAME=value" or nil.
-static int l_open(lua_State *L) {
-  static const Op op = {.name = "trio.lowlevel.open_process",
-                        .attempt = try_open};
-  lua_settop(L, GIVEN);
-  await_check(L, op.name);
-  Process *p = class_new(L, &process_class, sizeof(Process), VALUES);
-  lua_pushvalue(L, GIVEN);
-  lua_setiuservalue(L, SELF, COMMAND);
-  return await(L, &op, p);
 }
 
 // ---- waiting
@@ -304,6 +139,11 @@ static int try_wait(lua_State *L, Task *t, void *self) {
   UNUSED(t);
   Child *c = ((Process *)self)->child;
   refresh(c);
+  if (is_forgotten(c)) {
+    return luaL_error(L,
+                      "this process was opened on another event loop, and "
+                      "can't be waited for on this one");
+  }
   if (!c->exited) return WOULD_BLOCK;
   lua_pushinteger(L, c->returncode);
   return 1;
@@ -448,17 +288,15 @@ static const ClassField process_fields[] = {
     {"returncode", l_poll, NULL}, {NULL, NULL, NULL}};
 static const luaL_Reg process_meta[] = {
     {"__gc", process_gc}, {"__tostring", process_tostring}, {NULL, NULL}};
-static const Class process_class = {"trio.Process", process_methods,
-                                    process_fields, process_meta};
-static const luaL_Reg plan_meta[] = {{"__gc", plan_gc}, {NULL, NULL}};
-static const Class plan_class = {"trio.process plan", NULL, NULL, plan_meta};
+const Class process_class = {"trio.Process", process_methods, process_fields,
+                             process_meta};
 static const luaL_Reg children_meta[] = {{"__gc", children_gc}, {NULL, NULL}};
 static const Class children_class = {"trio.children", NULL, NULL,
                                      children_meta};
 
 void process_open(lua_State *L) {
   class_register(L, &process_class);
-  class_register(L, &plan_class);
+  class_register(L, &process_plan_class);
   class_register(L, &children_class);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &children_key) == LUA_TNIL) {
     Children *children = class_new(L, &children_class, sizeof(Children), 0);
@@ -468,7 +306,7 @@ void process_open(lua_State *L) {
   lua_pop(L, 1);
   lua_getfield(L, -1, "lowlevel");
   lua_getfield(L, -1, "FdStream");
-  lua_pushcclosure(L, l_open, 1);
+  lua_pushcclosure(L, process_spawn, 1);
   lua_setfield(L, -2, "_open_process");
   lua_pushcfunction(L, l_set_stream);
   lua_setfield(L, -2, "_set_stream");
