@@ -10,13 +10,8 @@ exec awk '
     rank["base"] = 0; rank["core"] = 1; rank["bind"] = 2
     rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
     n = split("api/api api/clock api/scope api/nursery api/reschedule api/guard " \
-<<<<<<< HEAD
       "api/lock api/channel api/token io/io io/oserror io/signal_names io/process io/process_hide io/watch io/address io/socket " \
       "io/stream io/listener io/parcel io/parcel_wire io/worker api/leftover", words, " ")
-=======
-      "api/lock api/channel api/token io/io io/oserror io/signal_names io/process io/process_hide io/process io/watch io/address io/socket " \
-      "io/stream io/listener io/parcel io/worker api/leftover", words, " ")
->>>>>>> 7aeda77 (tmp)
     for (i = 1; i <= n; i++) shared[words[i]] = 1
     n = split("io/job io/bytes io/path io/file io/fs", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1
