@@ -132,9 +132,9 @@ describe("trio.busted leaves plain specs as they are:", function()
 
   it("with tags, filters, order and without insulation", function()
     for _, options in ipairs {
-      "--tags=slow", "--exclude-tags=slow --filter=global",
-      "--shuffle --seed=5", "--sort", "--no-auto-insulate", "--lazy",
-      "--suppress-pending", "--no-keep-going",
+      "--tags=slow", "--exclude-tags=slow --filter=global --sort",
+      "--shuffle --seed=5 --no-auto-insulate", "--lazy --suppress-pending",
+      "--no-keep-going",
     } do
       local plain, helped = outputs(options)
       assert.equal(plain, helped)
@@ -169,12 +169,17 @@ describe("trio.busted reports", function()
     failed(result, "errs in a scope", HERE .. "13: in a scope")
     failed(result, "errs with an object", HERE
       .. "57: BrokenResourceError: gone")
+    failed(result, "fails in a task without a place", HERE
+      .. "98: ExceptionGroup: ", "'- nowhere")
   end)
 
   it("tasks of the nursery that fail when the body has ended", function()
     failed(result, "leaves a task that fails", "(1 error)", "'- left behind")
     failed(result, "leaves a task that fails when cancelled", "'- cleanup")
     passed(result, "is over before its task fails")
+    failed(result, "with a task that fails in after_each fails",
+      "'- failing.lua:112: too late")
+    assert.truthy(result.out:find("after_each was not disturbed", 1, true))
   end)
 
   it("a deadlock, at once", function()
@@ -217,7 +222,7 @@ describe("trio.busted reports", function()
       assert.truthy(other.out:find("what now", 1, true), other.out)
     end
     local out = run("failing", "-o plainTerminal").out
-    assert.truthy(out:find("1 success / 6 failures / 8 errors / 1 pending", 1,
+    assert.truthy(out:find("1 success / 6 failures / 10 errors / 1 pending", 1,
       true), out)
   end)
 end)
@@ -268,11 +273,11 @@ describe("trio.busted finds what a test leaves open:", function()
 end)
 
 describe("trio.busted limits the time of each body:", function()
-  local result = run("limits")
+  local result = run("limits one_of_two")
 
   local function has_run(what, line)
     return ("limits.lua:%d: this %s has run for longer than its limit of "
-      .. "0.1 s"):format(line, what)
+      .. "0.2 s"):format(line, what)
   end
 
   it("while it waits, and shows where", function()
@@ -289,36 +294,43 @@ describe("trio.busted limits the time of each body:", function()
     failed(result, "hogs the thread", text)
     failed(result, "hogs it in a task", text)
     failed(result, "hogs it and swallows the error", text)
+    local once = run("limits", "-o plainTerminal --filter='it in a task'").out
+    assert.truthy(once:find("0 successes / 1 failure / 0 errors", 1, true), once)
     failed(result, "is busy with checkpoints", has_run("test", 39),
       "the test: is ready to run")
   end)
 
   it("though it can't be cancelled", function()
-    failed(result, "can't be cancelled", "limits.lua:42: this test has not "
-      .. "ended 0.1 s after it was cancelled; its run was given up:",
-      "waits in trio.sleep at limits.lua:43")
+    failed(result, "can't be cancelled", "limits.lua:44: this test has not "
+      .. "ended 0.2 s after it was cancelled; its run was given up:",
+      "waits in trio.sleep at limits.lua:45")
     failed(result, "has a task that can't be cancelled",
-      "the tasks of the test's nursery have not ended 0.1 s after they were "
-      .. "cancelled:", "limits.lua:8: waits in trio.sleep at limits.lua:47")
+      "the tasks of the test's nursery have not ended 0.2 s after they were "
+      .. "cancelled:", "limits.lua:8: waits in trio.sleep at limits.lua:49")
     failed(result, "has a task that never ends", "don't end although they "
       .. "were cancelled:", "waits in trio.sleep_forever at limits.lua:9")
   end)
 
   it("in real time, whatever the clock", function()
-    failed(result, "has a mock clock", has_run("test", 57))
+    failed(result, "has a mock clock", has_run("test", 59))
   end)
 
   it("as the options say", function()
     passed(result, "has time enough")
     passed(result, "has no limit")
+  end)
+
+  it("and goes on with the next test", function()
     passed(result, "is not disturbed by the others")
+    passed(result, "is insulated")
+    assert.equal(19, #result.tests)
   end)
 
   it("before_each and after_each on their own", function()
-    failed(result, "with before_each before_each", has_run("before_each", 68))
+    failed(result, "with before_each before_each", has_run("before_each", 70))
     assert.truthy(result.out:find("\nafter_each could wait\n", 1, true))
     assert.is_nil(result.out:find("never\n", 1, true))
-    failed(result, "with after_each after_each", has_run("after_each", 75))
+    failed(result, "with after_each after_each", has_run("after_each", 77))
     passed(result, "with after_each passes")
   end)
 end)
@@ -326,9 +338,9 @@ end)
 describe("trio.busted has options:", function()
   it("a clock, for a file, a block and a test", function()
     local result = run("clocks")
-    assert.equal(11, #result.tests)
+    assert.equal(12, #result.tests)
     failed(result, "takes options of trio.run", "limit of 0.05 s")
-    for i = 1, 10 do passed(result, result.tests[i].name) end
+    for i = 1, 11 do passed(result, result.tests[i].name) end
   end)
 
   -- What `statement` says where `busted` is the module.

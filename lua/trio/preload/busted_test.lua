@@ -11,7 +11,8 @@
 -- xpcall, with the trace that was taken where it was raised. What comes to
 -- light later is reported before the event "test end", which waits for it.
 
-local error, pcall, xpcall, pack = error, pcall, xpcall, table.pack
+local error, pcall, xpcall = error, pcall, xpcall
+local pack, unpack = table.pack, table.unpack
 
 -- The bodies that run as part of a test, and what messages call them. A task
 -- that fails in the nursery cancels the first two.
@@ -39,6 +40,7 @@ return function(trio)
   function Test.new(busted, element, options)
     return setmetatable({
       busted = busted, element = element, options = options, problems = {},
+      depth = 0,  -- calls of busted.safe that have not returned
     }, Test)
   end
 
@@ -256,12 +258,14 @@ return function(trio)
 
   --- busted.safe while the test runs.
   function Test:safe(descriptor, run, element)
-    if BODIES[descriptor] == nil then
-      return self.busted.safe(descriptor, run, element)
+    local call = run
+    if BODIES[descriptor] then
+      call = function() self:call(descriptor, run) end
     end
-    return self.busted.safe(descriptor, function()
-      self:call(descriptor, run)
-    end, element)
+    self.depth = self.depth + 1
+    local results = pack(self.busted.safe(descriptor, call, element))
+    self.depth = self.depth - 1
+    return unpack(results, 1, results.n)
   end
 
   --- busted.getTrace for errors that come from us.
@@ -386,13 +390,12 @@ return function(trio)
 
   --- Run execute(element), busted's way to run a test, as the main task.
   function Test:run(execute)
-    local context = self.busted.core.context
-    local place = context.get()
     local ok, err = pcall(trio.run, self.options.run, function()
       self:main(execute)
     end)
     testing._alarm()
-    while context.get() ~= place do context.pop() end
+    -- A run that was given up has left busted in the middle.
+    for _ = 1, self.depth do self.busted.core.context.pop() end
     if not ok then
       self.interrupted = self.interrupted or is_interrupt(err)
       self:add_problem(self.given_up or err)
