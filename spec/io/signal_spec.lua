@@ -317,3 +317,25 @@ print("not reached")]], "-W")
     end)
   end)
 end)
+
+-- (The thread, which is kept for later, has descriptors of its own.)
+describe("open_signal_receiver in threads", function()
+  real_it("SIG-06 belongs to one thread at a time", function()
+    local function in_thread()
+      local library = require "trio"
+      return pcall(library.run, function()
+        return library.open_signal_receiver({"SIGUSR2"}, function()
+          return "received"
+        end)
+      end)
+    end
+    local ok, err = receive({"SIGUSR1"}, function()
+      return trio.to_thread.run_sync(in_thread)
+    end)
+    assert.is_false(ok)
+    assert.is_truthy(err:find("another thread receives signals already", 1,
+      true), err)
+    ok, err = trio.to_thread.run_sync(in_thread)
+    assert.same({true, "received"}, {ok, err})
+  end)
+end)

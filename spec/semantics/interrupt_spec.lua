@@ -54,6 +54,18 @@ describe("Ctrl+C", function()
     end)
   end
 
+  trio_it("KI-01 reaches main while threads work", function()
+    trio.open_nursery(function(nursery)
+      for _ = 1, 3 do
+        nursery:start_soon(function()
+          trio.to_thread.run_sync(function() os.execute("sleep 0.1") end)
+        end)
+      end
+      nursery:start_soon(interrupt)
+      interrupted(trio.sleep_forever)
+    end)
+  end, {real_clock = true})
+
   trio_it("KI-02 reaches main in a shielded sleep", function()
     trio.open_nursery(function(nursery)
       nursery:start_soon(interrupt)

@@ -9,6 +9,7 @@
 #include "interrupt.h"
 
 #include <lauxlib.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -25,6 +26,7 @@ enum { LOOK_AGAIN = 1000 };
 enum { EVERYTHING = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT };
 
 static Runner *_Atomic owner;            // the run that took SIGINT
+static pthread_t owner_thread;           // in which it runs
 static volatile sig_atomic_t signalled;  // the loop has not seen it yet
 static struct sigaction previous;
 
@@ -75,6 +77,10 @@ void interrupt_recheck(lua_State *L) {
 static void on_signal(int number) {
   Runner *R = owner;
   if (R == NULL) return;
+  if (!pthread_equal(pthread_self(), owner_thread)) {
+    pthread_kill(owner_thread, number);
+    return;
+  }
   // Nobody looks: let the next one kill.
   if (signalled && R->interrupted) signal(number, SIG_DFL);
   signalled = 1;
@@ -97,6 +103,7 @@ void interrupt_begin(Runner *R) {
   ours.sa_flags = SA_RESTART;
   Runner *nobody = NULL;
   if (!atomic_compare_exchange_strong(&owner, &nobody, R)) return;
+  owner_thread = pthread_self();
   signalled = 0;
   if (sigaction(SIGINT, &ours, &previous) != 0) owner = NULL;
 }
