@@ -11,6 +11,7 @@ LUA_PC := $(shell for p in lua5.4 lua-5.4 lua54 'lua >= 5.4 lua < 5.5'; do \
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) libuv 2>/dev/null)
 LUA_LIBS := $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
 UV_LIBS := $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null)
+EDIT_LIBS := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)  # may be absent
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
   -Wmissing-prototypes -Wswitch-enum $(if $(WERROR)$(filter true,$(CI)),-Werror)
 FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -109,7 +110,8 @@ help:  ## this list
 	@awk -F':.*## ' '/^[a-z ]+:.*## /{ printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 $(B)/trio-lua: $(call object,$(PROGRAM)) $(OBJECTS)
-	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) $(EDIT_LIBS) -lm
+	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) \
+	  $(EDIT_LIBS) -lm
 # Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
 $(B)/trio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm
@@ -120,6 +122,7 @@ $(B)/libtrio.so: $(OBJECTS)
 $(B)/libtrio.a: $(OBJECTS)
 	$(call say,AR,$@) $(CC) -r -nostdlib -o $(B)/libtrio.o $^ && \
 	  objcopy --localize-hidden $(B)/libtrio.o && $(AR) rcs $@ $(B)/libtrio.o
+$(B)/obj/src/cli/editor.o: override CPPFLAGS += $(if $(EDIT_LIBS),-DTRIO_LIBEDIT)
 $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
 build/bench/%: build/obj/bench/%.o $(call object,$(CORE))
@@ -128,5 +131,5 @@ $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<) $(COMPILE) -o $@ $<
 # The folders are prerequisites because files come and go in them.
 build/embedded.c: .dev/embed.sh $(LUA_FILES) $(shell find lua -type d)
-	$(Q)mkdir -p build && .dev/embed.sh $(LUA_FILES) >$@
+	$(Q)mkdir -p build && .dev/embed.sh $(LUA_FILES) >$@.tmp && mv $@.tmp $@
 -include $(patsubst %.o,%.d,$(OBJECTS) $(call object,$(PROGRAM) $(UNITS)))

@@ -7,7 +7,8 @@
 set -u
 
 # One line per need: group, Debian package, and a command that succeeds when
-# the need is met, however it was installed.
+# the need is met, however it was installed. libedit is no need: it only comes
+# along where that asks nobody for anything.
 needs() {
   cat <<'LIST'
 build|gcc|command -v "${CC:-cc}"
@@ -16,6 +17,7 @@ build|libc6-dev|echo '#include <stdio.h>' | "${CC:-cc}" -E -
 build|pkg-config|command -v pkg-config
 build|liblua5.4-dev|pkg-config lua5.4 || pkg-config lua-5.4 || pkg-config lua54 || pkg-config lua '--atleast-version=5.4' '--max-version=5.4.99'
 build|libuv1-dev|pkg-config libuv
+build|libedit-dev|pkg-config libedit || ! command -v apt-get || [ "$(id -u)" -ne 0 ]
 test|lua5.4|command -v lua5.4
 test|lua-busted|lua5.4 -e 'require "busted.core"'
 test|lua-check|command -v luacheck

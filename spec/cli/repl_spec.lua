@@ -109,6 +109,31 @@ describe("the prompt", function()
     assert.equal(0, result.status)
   end)
 
+  it("REPL-02 outlives its background tasks and its run", function()
+    local result = session("nursery:start_soon(error, 'gone')\n" ..
+                           "trio.sleep(0.01)\nnursery:start_soon(print, 1)\n" ..
+                           "trio.sleep(0.01)\n2\n")
+    assert.equal("> > > 1\n> > 2\n> \n", result.out)
+    assert.truthy(result.err:find("^ExceptionGroup: .*gone"), result.err)
+    assert.is_nil(result.err:find("_prompt", 1, true))
+    result = session("trio.lowlevel.spawn_system_task(error, 'system') " ..
+                     "trio.sleep_forever()\n1\n")
+    assert.equal("> > 1\n> \n", result.out)
+    assert.truthy(result.err:find("TrioInternalError: .*system"), result.err)
+    assert.equal(0, result.status)
+  end)
+
+  it("cancels background tasks at the end", function()
+    shows("nursery:start_soon(function() local _ <close> = setmetatable({}, " ..
+          "{__close = function() print 'cleaned' end}) " ..
+          "trio.sleep_forever() end)\n", "> > cleaned\n\n")
+  end)
+
+  it("keeps one main task for the session", function()
+    shows("task = trio.lowlevel.current_task()\n" ..
+          "task == trio.lowlevel.current_task()\n", "> > true\n> \n")
+  end)
+
   it("REPL-05 ends with its input, status 0", function()
     shows("", "> \n")
     shows("'no line end'", "> no line end\n> \n")

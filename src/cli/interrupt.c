@@ -37,8 +37,6 @@ static void on_sigint(int signo) {
   lua_sethook(target, raise_interrupt, EVERYTHING, 1);
 }
 
-static void on_sigint_in_read(int signo) { (void)signo; }
-
 void interrupt_arm(lua_State *L) {
   target = L;
   set_handler(on_sigint);
@@ -48,7 +46,3 @@ void interrupt_disarm(lua_State *L) {
   set_handler(SIG_DFL);
   if (lua_gethook(L) == raise_interrupt) lua_sethook(L, NULL, 0, 0);
 }
-
-void interrupt_arm_read(void) { set_handler(on_sigint_in_read); }
-
-void interrupt_disarm_read(void) { set_handler(SIG_DFL); }

@@ -4,7 +4,7 @@
 // While a chunk runs, SIGINT raises trio.KeyboardInterrupt at the next
 // instruction of the main thread, and a second SIGINT ends the process. Inside
 // trio.run the runtime's own handler is in place instead; it puts ours back
-// when the run ends. At the prompt SIGINT only ends the reading of a line.
+// when the run ends.
 #ifndef TRIO_CLI_INTERRUPT_H
 #define TRIO_CLI_INTERRUPT_H
 
@@ -15,9 +15,5 @@ void interrupt_arm(lua_State *L);
 // From here on Ctrl+C ends the process, and one that came too late to be
 // raised is forgotten. [-0, +0, -]
 void interrupt_disarm(lua_State *L);
-
-// Around reading a line: Ctrl+C makes the read fail with EINTR.
-void interrupt_arm_read(void);
-void interrupt_disarm_read(void);
 
 #endif

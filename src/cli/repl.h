@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// repl.h: the prompt. Reads statements from standard input, runs each one as
-// the main task of a run of its own, prints its results.
+// repl.h: the prompt. One run of trio lasts for the whole session; its main
+// task reads statements from standard input without blocking the other tasks,
+// runs them one by one and prints their results.
 #ifndef TRIO_CLI_REPL_H
 #define TRIO_CLI_REPL_H
 
