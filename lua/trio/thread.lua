@@ -33,9 +33,10 @@ return function(trio, kit)
   local to_thread, from_thread = {}, {}
   trio.to_thread, trio.from_thread = to_thread, from_thread
 
-  -- The entries of threads at work, by the key that the C side names them by:
-  -- {finish = function, failed = boolean, error = what finish raised}.
-  local at_work = {}
+  -- The entries of threads at work for the run, by the key that the C side
+  -- names them by: {finish = function, failed = boolean, error = what finish
+  -- raised}. What still works at the end of the run is forgotten with it.
+  local at_work = lowlevel.RunVar("threads at work", false)
 
   local default_limiter = lowlevel.RunVar("default thread limiter", false)
   local active = lowlevel.RunVar("active threads", false)
@@ -108,6 +109,16 @@ return function(trio, kit)
 
   testing._worker_count = thread.count
 
+  -- Remember the entry of a thread that was started.
+  local function note_started(key, entry)
+    local entries = at_work:get()
+    if not entries then
+      entries = {}
+      at_work:set(entries)
+    end
+    entries[key] = entry
+  end
+
   -- ---- requests
 
   -- Call what a request asks for.
@@ -142,8 +153,9 @@ return function(trio, kit)
 
   --- A thread has ended.
   function callbacks.done(key)
-    local entry = at_work[key]
-    at_work[key] = nil
+    local entries = at_work:get()
+    local entry = entries[key]
+    entries[key] = nil
     local ok, err = pcall(entry.finish)
     entry.failed, entry.error = not ok, err
   end
@@ -189,7 +201,7 @@ return function(trio, kit)
   local function start(opts, entry, ...)
     local job, key = thread.start(true, opts.abandon_on_cancel,
       opts.thread_name, ...)
-    at_work[key] = entry
+    note_started(key, entry)
     return job
   end
 
@@ -246,7 +258,7 @@ return function(trio, kit)
     local started, job, key = pcall(thread.start, false, false, name, fn)
     if not started then raise_ours(job) end
     entry.job = job
-    at_work[key] = entry
+    note_started(key, entry)
   end
 
   -- ---- from_thread
