@@ -1,0 +1,120 @@
+-- SPDX-License-Identifier: MIT
+-- io_order_spec.lua: in which order a pass looks at I/O, deadlines and tasks.
+local trio = require "trio"
+local H = require "spec.support.helper"
+local trio_it = H.trio_it
+local S, lowlevel = trio.socket, trio.lowlevel
+
+local function with_pair(fn)
+  local a, b = S.socketpair()
+  fn(a, b)
+  a:close()
+  b:close()
+end
+
+describe("a busy task", function()
+  trio_it("RUN-15 does not keep I/O from others", function()
+    with_pair(function(a, b)
+      local turns, woken_at = 0, nil
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          lowlevel.wait_readable(b:fileno())
+          woken_at = turns
+        end)
+        trio.testing.wait_all_tasks_blocked()
+        nursery:start_soon(function()
+          while not woken_at and turns < 100000 do
+            turns = turns + 1
+            lowlevel.checkpoint()
+          end
+        end)
+        lowlevel.checkpoint()
+        a:send("x")
+      end)
+      assert.is_number(woken_at)
+      assert.is_true(woken_at < 1000, woken_at)
+    end)
+  end, {real_clock = true})
+end)
+
+describe("I/O and a deadline of the same pass", function()
+  local clock
+  before_each(function() clock = trio.testing.MockClock() end)
+
+  local function race(wait)
+    return function()
+      with_pair(function(a, b)
+        local result, scope
+        trio.open_nursery(function(nursery)
+          nursery:start_soon(function()
+            scope = trio.move_on_after(1, function()
+              result = wait(b)
+              assert.is_true(trio.current_effective_deadline() == -math.huge)
+              lowlevel.checkpoint()
+              result = "not cancelled"
+            end)
+          end)
+          trio.testing.wait_all_tasks_blocked()
+          a:send("data")      -- a checkpoint, but without time passing
+          clock:jump(2)
+        end)
+        assert.is_true(scope.cancelled_caught)
+        assert.equal("arrived", result)
+      end)
+    end
+  end
+
+  it("CANCEL-46 I/O is first for wait_readable", function()
+    local a, b = S.socketpair()
+    local seen
+    local scope
+    trio.run({clock = clock}, function()
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          scope = trio.move_on_after(1, function()
+            lowlevel.wait_readable(b:fileno())
+            seen = trio.current_effective_deadline()
+            lowlevel.checkpoint()
+            seen = "not cancelled"
+          end)
+        end)
+        trio.testing.wait_all_tasks_blocked()
+        nursery:start_soon(function()
+          -- No checkpoint between the write and the jump.
+          lowlevel.current_trio_token():run_sync_soon(function()
+            clock:jump(2)
+          end)
+          a:send("x")
+        end)
+      end)
+      a:close()
+      b:close()
+    end)
+    assert.equal(-math.huge, seen)
+    assert.is_true(scope.cancelled_caught)
+  end)
+
+  it("CANCEL-46 I/O is first for recv", function()
+    trio.run({clock = clock}, race(function(b)
+      return b:recv(10) == "data" and "arrived" or "lost"
+    end))
+  end)
+end)
+
+describe("the clock's jump", function()
+  trio_it("CLOCK-14 waits while I/O comes in", function()
+    with_pair(function(a, b)
+      local at
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          assert.equal("x", b:recv(1))
+          at = trio.current_time()
+        end)
+        nursery:start_soon(trio.sleep, 100)
+        trio.testing.wait_all_tasks_blocked()
+        a:send("x")
+      end)
+      assert.equal(0, at)
+    end)
+  end)
+end)
