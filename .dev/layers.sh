@@ -9,7 +9,7 @@ exec awk '
   BEGIN {
     rank["base"] = 0; rank["core"] = 1; rank["bind"] = 2
     rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
-    n = split("api/api api/clock api/scope api/nursery api/reschedule api/guard " \
+    n = split("api/api api/run api/token_c api/clock api/scope api/nursery api/reschedule api/guard " \
       "api/lock api/channel api/token io/io io/oserror io/signal_names io/process io/process_hide io/watch io/address io/socket " \
       "io/stream io/listener io/parcel io/parcel_wire io/worker api/leftover", words, " ")
     for (i = 1; i <= n; i++) shared[words[i]] = 1

@@ -9,10 +9,7 @@ task 3 has slept
 the run returned: all done
 the host's timer went on: yes
 ]],
-  async_function = [[
-too early:	true
-the other thread has written
-]],
+  async_function = "too early:\ttrue\nthe other thread has written\n",
 }
 
 local function run(command)
@@ -28,8 +25,10 @@ describe("the embedding example", function()
       local program = os.tmpname()
       finally(function() os.remove(program) end)
       local packages = "$(pkg-config --%s lua5.4 libuv)"
-      local ok, output = run(table.concat({"${CC:-cc}", "-D_GNU_SOURCE", "-Wall",
-        "-Wextra", "-Werror", "-Iinclude", packages:format("cflags"),
+      local ok, output = run(table.concat({
+        "${CC:-cc}", "-D_GNU_SOURCE", "-Wall", "-Wextra",
+        "-Werror", "-Iinclude",
+        packages:format("cflags"),
         "examples/embed/" .. name .. ".c", "build/libtrio.a",
         packages:format("libs"), "$(pkg-config --libs libssl 2>/dev/null)",
         "-pthread", "-lm", "-o", program}, " "))

@@ -26,19 +26,17 @@
 #endif
 
 static void (*const opens[])(lua_State *) = {
-    state_open,      error_open,     group_open,    pcall_open,
-    coro_open,       scope_open,     timeouts_open, nursery_open,
-    start_open,      time_open,      run_open,      task_open,
-    variables_open,  event_open,     lock_open,     semaphore_open,
-    condition_open,  limiter_open,   channel_open,  lowlevel_open,
-    reschedule_open, parking_open,   token_open,    tree_open,
-    instrument_open, testing_open,   clock_open,    peek_open,
-    thread_open,
-    file_open,       fs_open,
-    watch_open,      constants_open, socket_open,   resolve_open,
-    stream_open,     process_open,
-    signal_open,     interrupt_open, steps_open,    trace_open,
-    slow_open};
+    state_open,      error_open,   group_open,     pcall_open,
+    coro_open,       scope_open,   timeouts_open,  nursery_open,
+    start_open,      time_open,    run_open,       task_open,
+    variables_open,  event_open,   lock_open,      semaphore_open,
+    condition_open,  limiter_open, channel_open,   lowlevel_open,
+    reschedule_open, parking_open, token_open,     tree_open,
+    instrument_open, testing_open, clock_open,     peek_open,
+    thread_open,     file_open,    fs_open,        watch_open,
+    constants_open,  socket_open,  resolve_open,   stream_open,
+    process_open,    signal_open,  interrupt_open, steps_open,
+    trace_open,      slow_open};
 
 // Push the chunk of an embedded file: compiled, if this Lua takes it.
 static void load_chunk(lua_State *L, const EmbeddedLua *file) {

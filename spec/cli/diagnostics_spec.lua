@@ -46,7 +46,8 @@ print "done"]])
 
   it("--slow-step wants seconds", function()
     local output, status = run("--slow-step never", "")
-    assert.truthy(output:find("'--slow-step' needs a number of seconds", 1, true))
+    local problem = "'--slow-step' needs a number of seconds"
+    assert.truthy(output:find(problem, 1, true))
     assert.equal(1, status)
   end)
 

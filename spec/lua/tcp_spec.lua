@@ -144,7 +144,7 @@ end)
 local FakeSocket = {}
 FakeSocket.__index = FakeSocket
 
-function FakeSocket:getsockopt(level, option)
+function FakeSocket.getsockopt(_, level, option)
   assert.same({socket.SOL_SOCKET, socket.SO_ACCEPTCONN}, {level, option})
   return 1
 end
@@ -315,7 +315,7 @@ describe("serve_tcp", function()
         local listeners = nursery:start(trio.serve_tcp, function()
           error(V, 0)
         end, 0, LOOPBACK)
-        local stream <close> = connect_to(listeners[1])
+        local _ <close> = connect_to(listeners[1])
         trio.sleep_forever()
       end)
     end)

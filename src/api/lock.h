@@ -30,9 +30,9 @@ int lock_raise_broken(lua_State *L, const Lock *lock);
 void lock_push_statistics(lua_State *L, const Lock *lock);
 
 // The parts of an Op that acquires the Lock given to await.
-int lock_attempt(lua_State *L, Task *t, void *lock);
-void lock_start(lua_State *L, Task *t, void *lock);
-int lock_finish(lua_State *L, Task *t, void *lock, int code);
+int lock_attempt(lua_State *L, Task *t, void *object);
+void lock_start(lua_State *L, Task *t, void *object);
+int lock_finish(lua_State *L, Task *t, void *object, int code);
 
 // What the methods acquire_nowait and release do. [v]
 int lock_acquire_now(lua_State *L, Lock *lock);

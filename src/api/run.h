@@ -8,8 +8,8 @@
 // trio.run as a Lua function.
 int run_lua(lua_State *L);
 
-// Raise unless the table at that index has good options for trio.run. [v]
-void run_check_options(lua_State *L, int idx);
+// Raise unless the table at index `opts` has good options for trio.run. [v]
+void run_check_options(lua_State *L, int opts);
 
 // Prepare the zeroed runner for main and its `count` arguments on top of the
 // stack; `opts` is the index of checked options or 0. Raises what goes wrong,

@@ -27,17 +27,16 @@ static int l_wait_of(lua_State *L) {
   if (t->state == TASK_DONE || c == NULL || !c->effective) return 2;
   const CancelReason *r = c->reason;
   if (r == NULL) r = &cancel_reason_misnesting;
-  lua_pushfstring(L, "cancelled due to %s%s%s%s%s", cancel_source_name(r->source),
-                  r->text == NULL ? "" : ": ", r->text == NULL ? "" : r->text,
-                  r->task == NULL ? "" : " from ",
-                  r->task == NULL ? "" : r->task);
+  lua_pushfstring(
+      L, "cancelled due to %s%s%s%s%s", cancel_source_name(r->source),
+      r->text == NULL ? "" : ": ", r->text == NULL ? "" : r->text,
+      r->task == NULL ? "" : " from ", r->task == NULL ? "" : r->task);
   return 3;
 }
 
 void trace_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"_monotonic", l_monotonic},
-                                       {"_wait_of", l_wait_of},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"_monotonic", l_monotonic}, {"_wait_of", l_wait_of}, {NULL, NULL}};
   lua_getfield(L, -1, "lowlevel");
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);

@@ -8,7 +8,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
