@@ -69,7 +69,9 @@ return function(trio, kit)
   --- calls, as their first call.
   function kit.check_server(handler, nursery, place, name)
     check.callable(handler, 1, name, 1)
-    if nursery ~= nil and not check.is_callable(nursery.start_soon) then
+    if nursery == nil then return end
+    local is_object = type(nursery) == "userdata" or type(nursery) == "table"
+    if not is_object or not check.is_callable(nursery.start_soon) then
       check.refuse(place, name,
         "option 'handler_nursery' must be a nursery", 1)
     end

@@ -23,9 +23,11 @@ return function(trio, kit)
   local function check_path(path, name)
     if type(path) == "userdata" or type(path) == "table" then
       local meta = debug.getmetatable(path)
-      if meta and meta.__name == "trio.Path" then return tostring(path) end
+      if meta and meta.__name == "trio.Path" then path = tostring(path) end
     end
     check.string(path, 1, name, 1)
+    local problem = socket._path_problem(path)
+    if problem then check.refuse(1, name, problem, 1) end
     return path
   end
 
@@ -47,6 +49,7 @@ return function(trio, kit)
 
   -- Is there a socket file at the path that nobody listens at any more?
   local function is_left_behind(path)
+    if not socket._is_socket_file(path) then return false end
     local ok, sock = pcall(connect, path)
     if ok then
       sock:close()

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../bind/error.h"
@@ -415,6 +416,22 @@ static int l_is_socket(lua_State *L) {
   return 1;
 }
 
+// trio.socket._path_problem(path) -> what is wrong with it as an address of a
+// Unix socket, or nil.
+static int l_path_problem(lua_State *L) {
+  Address address;
+  lua_pushstring(L, address_read(L, 1, AF_UNIX, &address));
+  return 1;
+}
+
+// trio.socket._is_socket_file(path) -> is it the file of a Unix socket?
+static int l_is_socket_file(lua_State *L) {
+  struct stat status;
+  lua_pushboolean(L, stat(luaL_checkstring(L, 1), &status) == 0 &&
+                         S_ISSOCK(status.st_mode));
+  return 1;
+}
+
 // trio.socket._errno_name(number) -> "EMFILE"
 static int l_errno_name(lua_State *L) {
   oserror_push_name(L, (int)luaL_checkinteger(L, 1));
@@ -425,6 +442,8 @@ void socket_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"_socket", l_socket},
                                        {"_is_socket", l_is_socket},
                                        {"_errno_name", l_errno_name},
+                                       {"_path_problem", l_path_problem},
+                                       {"_is_socket_file", l_is_socket_file},
                                        {"_set_origin", l_set_origin},
                                        {"socketpair", l_socketpair},
                                        {"fromfd", l_fromfd},
