@@ -109,14 +109,13 @@ return function(trio, kit)
 
   testing._worker_count = thread.count
 
-  -- Remember the entry of a thread that was started.
-  local function note_started(key, entry)
-    local entries = at_work:get()
-    if not entries then
-      entries = {}
-      at_work:set(entries)
+  local function entries()
+    local found = at_work:get()
+    if not found then
+      found = {}
+      at_work:set(found)
     end
-    entries[key] = entry
+    return found
   end
 
   -- ---- requests
@@ -153,9 +152,8 @@ return function(trio, kit)
 
   --- A thread has ended.
   function callbacks.done(key)
-    local entries = at_work:get()
-    local entry = entries[key]
-    entries[key] = nil
+    local entry = entries()[key]
+    entries()[key] = nil
     local ok, err = pcall(entry.finish)
     entry.failed, entry.error = not ok, err
   end
@@ -199,10 +197,8 @@ return function(trio, kit)
   end
 
   local function start(opts, entry, ...)
-    local job, key = thread.start(true, opts.abandon_on_cancel,
+    return thread.start(entries(), entry, true, opts.abandon_on_cancel,
       opts.thread_name, ...)
-    note_started(key, entry)
-    return job
   end
 
   local function run_in_thread(opts, ...)
@@ -213,12 +209,13 @@ return function(trio, kit)
       finish = function() limiter:release_on_behalf_of(placeholder) end,
     }
     limiter:acquire_on_behalf_of(placeholder)
-    local started, job = pcall(start, opts, entry, ...)
+    local counted, count = pcall(counter)
+    local started, job = counted, count
+    if counted then started, job = pcall(start, opts, entry, ...) end
     if not started then
       limiter:release_on_behalf_of(placeholder)
       raise_ours(job)
     end
-    local count = counter()
     count.threads = count.threads + 1
     local ended, err = pcall(attend, job)
     count_down(count)
@@ -255,10 +252,12 @@ return function(trio, kit)
           tostring(err))
       end
     end
-    local started, job, key = pcall(thread.start, false, false, name, fn)
+    local function start_it()
+      return thread.start(entries(), entry, false, false, name, fn)
+    end
+    local started, job = pcall(start_it)
     if not started then raise_ours(job) end
     entry.job = job
-    note_started(key, entry)
   end
 
   -- ---- from_thread

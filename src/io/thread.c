@@ -225,10 +225,24 @@ static Job *push_job(lua_State *L) {
   return job;
 }
 
-// _start(has_host, abandon, name, fn, ...) -> the job, and the key by which
-// the callback "done" will name it.
+// Start the worker; its entry stands in the table of entries from before, so
+// that nothing can fail once it works.
+static void start_worker(lua_State *L, Job *job, int entries, int entry) {
+  lua_pushvalue(L, entry);
+  lua_rawsetp(L, entries, job);
+  atomic_fetch_add(&job->references, 1);
+  int status = worker_start(&job->work);
+  if (status == 0) return;
+  atomic_fetch_sub(&job->references, 1);
+  lua_pushnil(L);
+  lua_rawsetp(L, entries, job);
+  luaL_error(L, "a thread can't be started: %s", strerror(status));
+}
+
+// _start(entries, entry, has_host, abandon, name, fn, ...) -> the job. The
+// callback "done" gets the key under which the entry then stands in entries.
 static int l_start(lua_State *L) {
-  enum { HAS_HOST = 1, ABANDON, NAME, FUNCTION };
+  enum { ENTRIES = 1, ENTRY, HAS_HOST, ABANDON, NAME, FUNCTION };
   Runner *R = runner_require(L);
   int count = lua_gettop(L) - FUNCTION + 1;
   if (lua_isnil(L, NAME)) {
@@ -247,15 +261,9 @@ static int l_start(lua_State *L) {
   const char *name = lua_tostring(L, NAME);
   if (name != NULL) strncpy(job->work.name, name, sizeof job->work.name - 1);
   job->token = token_share(R);
-  lua_pushlightuserdata(L, job);
-  atomic_fetch_add(&job->references, 1);
-  int status = worker_start(&job->work);
-  if (status != 0) {
-    atomic_fetch_sub(&job->references, 1);
-    return luaL_error(L, "a thread can't be started: %s", strerror(status));
-  }
+  start_worker(L, job, ENTRIES, ENTRY);
   R->threads++;
-  return 2;
+  return 1;
 }
 
 static void note_cancellation(Job *job, const Task *t, int code) {
