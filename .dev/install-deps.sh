@@ -21,6 +21,9 @@ build|libedit-dev|pkg-config libedit || ! command -v apt-get || [ "$(id -u)" -ne
 test|lua5.4|command -v lua5.4
 test|lua-busted|lua5.4 -e 'require "busted.core"'
 test|lua-check|command -v luacheck
+test|socat|command -v socat
+test|ncat|command -v ncat
+test|redis-tools|command -v redis-cli
 check|valgrind|command -v valgrind
 check|clang-format|command -v clang-format
 check|clang-tidy|command -v clang-tidy
