@@ -67,6 +67,22 @@ describe("a nursery that its task has left open", function()
   end)
 end)
 
+describe("a nursery that the name of a child closes", function()
+  trio_it("does not take the child", function()
+    trio.open_nursery(function(target)
+      target:start(function(task_status)
+        local hidden = lowlevel.current_task().parent_nursery
+        local name = setmetatable({}, {__tostring = function()
+          task_status:started()
+          return "child"
+        end})
+        H.raises("closed to new arrivals", hidden.start_soon, hidden,
+          {name = name}, trio.sleep_forever)
+      end)
+    end)
+  end)
+end)
+
 describe("a start whose frame was lost", function()
   trio_it("lets the nursery close that it was for", function()
     trio.open_nursery(function(target)
