@@ -46,8 +46,8 @@ SUBMAKE = @$(MAKE) $(if $(V),,-s) \
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
 .PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
-  stress bench lint luacheck house layers mirror symbols fmt coverage gdb \
-  install clean help
+  stress bench lint luacheck house layers mirror symbols fmt coverage \
+  luals gdb install clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -99,6 +99,9 @@ fmt:  ## format the C files
 	@clang-format -i $(C_FILES)
 coverage:  ## which behaviours have a spec
 	@lua5.4 spec/coverage.lua
+luals: all  ## write the definitions for the Lua language server
+	@build/trio-lua .dev/luals.lua >build/trio.d.lua
+	@mv build/trio.d.lua docs/luals/trio.d.lua
 gdb: all units  ## one spec or unit test under gdb: T=api/lock
 	@gdb --args $(or $(wildcard build/asan/unit/$(T)),build/trio-lua \
 	  spec/support/busted.lua spec/$(T)_spec.lua)
