@@ -28,6 +28,7 @@ check|valgrind|command -v valgrind
 check|clang-format|command -v clang-format
 check|clang-tidy|command -v clang-tidy
 check|gdb|command -v gdb
+check|luarocks|command -v luarocks
 LIST
 }
 

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # `make install`: copies what was built below $DESTDIR$PREFIX. Distributions
-# may set BINDIR, LIBDIR, INCLUDEDIR, CMODDIR (Lua's C modules) and MANDIR.
+# may set BINDIR, LIBDIR, INCLUDEDIR, CMODDIR (Lua's C modules), MANDIR and
+# DATADIR (for bash's completion and the definitions for editors).
 set -eu
 cd "$(dirname "$0")/.."
 : "${PREFIX:=/usr/local}" "${DESTDIR:=}" "${LUA_PC:=lua5.4}"
 : "${BINDIR:=$PREFIX/bin}" "${LIBDIR:=$PREFIX/lib}"
 : "${INCLUDEDIR:=$PREFIX/include}" "${CMODDIR:=$LIBDIR/lua/5.4}"
-: "${MANDIR:=$PREFIX/share/man}"
+: "${DATADIR:=$PREFIX/share}" "${MANDIR:=$DATADIR/man}"
 
 # put MODE FOLDER FILE...
 put() {
@@ -26,6 +27,10 @@ ln -sf libtrio.so.0 "$DESTDIR$LIBDIR/libtrio.so"
 for page in docs/*.[1-9] docs/man/*.[1-9]; do
   [ -f "$page" ] && put 644 "$MANDIR/man${page##*.}" "$page"
 done
+put 644 "$DATADIR/trio-lua/library" docs/luals/trio.d.lua
+install -d "$DESTDIR$DATADIR/bash-completion/completions"
+install -m 644 docs/trio-lua.bash \
+  "$DESTDIR$DATADIR/bash-completion/completions/trio-lua"
 
 version=$(sed -n 's/^.define TRIO_VERSION "\(.*\)"/\1/p' \
   include/trio.h src/module.c | head -n 1)

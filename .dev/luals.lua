@@ -115,8 +115,8 @@ local defined, returned = {}, {}
 -- they ask the system.
 local TABLE_ASYNC = {["stream:get_data"] = true}
 local PATH_SYNC = {}
-for name in ("joinpath with_name with_stem with_suffix relative_to match as_uri "
-             .. "is_relative_to is_absolute"):gmatch("%S+") do
+for name in ("joinpath with_name with_stem with_suffix relative_to match " ..
+             "as_uri is_relative_to is_absolute"):gmatch("%S+") do
   PATH_SYNC[name] = true
 end
 
