@@ -83,6 +83,28 @@ describe("a nursery that the name of a child closes", function()
   end)
 end)
 
+describe("a nursery that a finalizer closes during a spawn", function()
+  trio_it("does not take the child", function()
+    local refused
+    trio.open_nursery(function(target)
+      target:start(function(task_status)
+        local hidden = lowlevel.current_task().parent_nursery
+        local closed = false
+        setmetatable({}, {__gc = function()
+          closed = true
+          task_status:started()
+        end})
+        while not closed do
+          refused = not pcall(hidden.start_soon, hidden, lowlevel.checkpoint)
+        end
+        assert.equal(0, #hidden.child_tasks)
+      end)
+    end)
+    collect()
+    assert.is_true(refused)
+  end)
+end)
+
 describe("a start whose frame was lost", function()
   trio_it("lets the nursery close that it was for", function()
     trio.open_nursery(function(target)

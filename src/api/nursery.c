@@ -101,6 +101,10 @@ Task *nursery_spawn(lua_State *L, Nursery *n, int count, int name,
                     bool system) {
   Runner *R = n->runner;
   Task *t = spawn_new(L, R, count, name, system);
+  if (n->closed) {  // by a finalizer that ran meanwhile
+    spawn_undo(t);
+    nursery_check_open(L, n);
+  }
   t->parent = n;
   t->base = n->status;
   t->on_exit = on_child_exit;

@@ -94,6 +94,12 @@ void spawn_release(Task *t) {
   R->pooled++;
 }
 
+void spawn_undo(Task *t) {
+  runner_of_task(t)->live--;
+  lua_settop(t->co, 0);
+  spawn_release(t);
+}
+
 void spawn_trim_pool(Runner *R) {
   while (R->pooled > POOL_LIMIT) {
     R->pooled--;

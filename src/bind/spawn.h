@@ -34,6 +34,9 @@ extern const Class task_class;  // api/task.c has its methods
 // to its nursery, then call task_ready. [-(count+1), +0, m]
 Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system);
 
+// It won't be started after all. No allocation.
+void spawn_undo(Task *t);
+
 // The task has ended: forget it, so that it can be collected, or keep it for
 // the next spawn. No allocation.
 void spawn_release(Task *t);
