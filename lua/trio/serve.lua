@@ -50,13 +50,13 @@ return function(trio, kit)
     return nil
   end
 
-  local function serve_one(listener, nursery, handler)
+  local function serve_one(listener, nursery, handler, options)
     local _ <close> = setmetatable({stream = listener}, Closer)
     while true do
       local stream = accept(listener)
       if stream then
-        local ok, err = pcall(nursery.start_soon, nursery, run_handler, stream,
-          handler)
+        local ok, err = pcall(nursery.start_soon, nursery, options,
+          run_handler, stream, handler)
         if not ok then
           trio.aclose_forcefully(stream)
           error(err, 0)
@@ -77,12 +77,31 @@ return function(trio, kit)
     end
   end
 
+  -- What the tasks of a server are called in reports.
+  local function name_of_handler(handler)
+    if type(handler) ~= "function" then return tostring(handler) end
+    local info = debug.getinfo(handler, "S")
+    return ("%s:%d"):format(info.short_src, info.linedefined)
+  end
+
+  local function name_of_accept(listener)
+    local ok, address = pcall(function()
+      return listener.socket:getsockname()
+    end)
+    if not ok then return "accept of " .. tostring(listener) end
+    if type(address) == "table" then
+      address = kit.host_and_port(address[1], address[2])
+    end
+    return "accept at " .. tostring(address)
+  end
+
   --- kit.serve(task_status, handler, listeners, handler_nursery)
   function kit.serve(task_status, handler, listeners, handler_nursery)
+    local options = {name = name_of_handler(handler)}
     trio.open_nursery(function(nursery)
       for _, listener in ipairs(listeners) do
-        nursery:start_soon({name = "accept of " .. tostring(listener)},
-          serve_one, listener, handler_nursery or nursery, handler)
+        nursery:start_soon({name = name_of_accept(listener)}, serve_one,
+          listener, handler_nursery or nursery, handler, options)
       end
       task_status:started(listeners)
     end)

@@ -224,6 +224,23 @@ describe("serve_listeners", function()
     assert.is_true(closed)
   end)
 
+  N.it("names its tasks by address and handler", function()
+    trio.open_nursery(function(nursery)
+      local listeners = nursery:start(trio.serve_tcp, function()
+        trio.sleep_forever()
+      end, 0, {host = "127.0.0.1"})
+      local client <close> =
+        trio.testing.open_stream_to_socket_listener(listeners[1])
+      assert.truthy(client)
+      wait_all_tasks_blocked()
+      local tree = trio.lowlevel.task_tree()
+      assert.matches("accept at 127.0.0.1:%d+", tree)
+      assert.matches("task spec/lua/serve_spec.lua:%d+: waits in trio.sleep_fo",
+        tree)
+      nursery.cancel_scope:cancel()
+    end)
+  end)
+
   H.trio_it("serves without nursery:start", function()
     local listener = memory_listener()
     trio.open_nursery(function(nursery)

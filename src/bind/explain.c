@@ -97,17 +97,22 @@ int explain_outside(lua_State *L, const char *what) {
                     name == NULL ? "this function" : name, what);
 }
 
-// "file:line" of the innermost Lua function of a suspended coroutine.
+// "file:line" of the innermost Lua function of a suspended coroutine: of the
+// program, if possible.
 void explain_push_place(lua_State *L, lua_State *co) {
   lua_Debug ar;
+  int top = lua_gettop(L);
   for (int level = 0; lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline > 0) {
-      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-      return;
-    }
+    if (ar.currentline <= 0) continue;
+    // A line of the library's own Lua only if the program has none.
+    bool is_library = strncmp(ar.source, "=trio/", 6) == 0;
+    if (is_library && lua_gettop(L) > top) continue;
+    lua_settop(L, top);
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    if (!is_library) return;
   }
-  lua_pushliteral(L, "[C]");
+  if (lua_gettop(L) == top) lua_pushliteral(L, "[C]");
 }
 
 void explain_push_wait(lua_State *L, Task *t) {
