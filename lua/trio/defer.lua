@@ -6,9 +6,10 @@
 -- The cleanup runs in a cancel scope of its own, shielded from the scopes
 -- around it unless told otherwise. A timeout ends the cleanup and nothing
 -- else: the error that was on its way goes on. An error of the cleanup takes
--- its place, by the rules of Lua's <close>.
+-- its place, by the rules of Lua's <close>, and has it as its `context`.
 
 local error, setmetatable = error, setmetatable
+local rawequal, rawget = rawequal, rawget
 
 local OPTIONS = {shield = true, timeout = true}
 
@@ -44,15 +45,37 @@ return function(trio)
     return ("<trio.defer %p>"):format(self)
   end
 
+  -- Notes on an error of ours which one was on its way when the cleanup raised
+  -- it; never so that a chain runs in a circle. A <close> variable, because
+  -- pcall would lose the place where the error was raised.
+  local Note = {__metatable = false}
+
+  function Note:__close(raised)
+    local is_ours = trio.isinstance(raised, trio.Error)
+      or trio.isinstance(raised, trio.ExceptionGroup)
+    if not is_ours or rawget(raised, "context") ~= nil then return end
+    local handled = self.err
+    while handled ~= nil do
+      if rawequal(handled, raised) then return end
+      handled = type(handled) == "table" and rawget(handled, "context") or nil
+    end
+    raised.context = self.err
+  end
+
+  local function clean_up(fn, err)
+    local _ <close> = setmetatable({err = err}, Note)
+    fn(err)
+  end
+
   function Deferred:__close(err)
     local fn = self.fn
     if not trio.lowlevel.in_trio_task() then
-      fn(err)
+      clean_up(fn, err)
       return
     end
     trio.CancelScope({
       shield = self.shield, relative_deadline = self.timeout,
-    }):run(function() fn(err) end)
+    }):run(function() clean_up(fn, err) end)
   end
 
   --- trio.defer(fn [, opts]): a value for `local x <close> =` that calls

@@ -123,6 +123,25 @@ describe("defer", function()
     assert.equal(3, now())
   end)
 
+  it("notes on an error of the cleanup which one it replaces", function()
+    local first, second = trio.Error("first"), trio.Error("second")
+    local function leave(raised)
+      local _ <close> = trio.defer(function() error(raised) end)
+      error(first)
+    end
+    local function leave_in_run(raised) trio.run(leave, raised) end
+    for _, f in ipairs {leave, leave_in_run} do
+      second.context = nil
+      assert.equal(second, H.raises_class(trio.Error, f, second))
+      assert.equal(first, second.context)
+      assert.equal(first, H.raises_class(trio.Error, f, first))
+      assert.is_nil(first.context)
+    end
+    first.context, second.context = second, nil
+    assert.equal(second, H.raises_class(trio.Error, leave, second))
+    assert.is_nil(second.context)
+  end)
+
   H.trio_it("lets an error of the cleanup replace the first", function()
     local value = trio.Error("cleanup")
     local err = H.raises_class(trio.Error, function()
