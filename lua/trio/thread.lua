@@ -223,12 +223,23 @@ return function(trio, kit)
     return conclude(entry, thread.results(job))
   end
 
+  -- A limiter is what has a limiter's methods, whatever its type.
+  local function check_limiter(limiter)
+    if limiter == nil then return end
+    local ok, acquire, release = pcall(function()
+      return limiter.acquire_on_behalf_of, limiter.release_on_behalf_of
+    end)
+    if ok and acquire and release then return end
+    check.refuse(1, "run_sync", "option 'limiter' must be a CapacityLimiter", 1)
+  end
+
   --- trio.to_thread.run_sync([opts,] fn, ...): the results of fn(...), called
   --- in a worker thread.
   function to_thread.run_sync(...)
     local place, opts = read_call("run_sync", TO_THREAD, ...)
     check_option(opts, "abandon_on_cancel", "boolean", "run_sync")
     check_option(opts, "thread_name", "string", "run_sync")
+    check_limiter(opts.limiter)
     check.task("trio.to_thread.run_sync")
     return run_in_thread(opts, select(place, ...))
   end

@@ -225,6 +225,15 @@ describe("trio.to_thread.run_sync", function()
         assert.truthy(tostring(log[1][2]):find("ThreadPlaceholder"))
       end)
 
+    trio_it("THR-07 refuses what has no limiter's methods", function()
+      for _, limiter in ipairs {1, "x", {}, trio.Lock()} do
+        raises("^[^:]*thread_spec%.lua:%d+: bad argument #1 to 'run_sync' "
+          .. "%(option 'limiter' must be a CapacityLimiter%)$", function()
+            run_sync({limiter = limiter}, math.max, 1)
+          end)
+      end
+    end)
+
     trio_it("THR-07 releases when the function can't be sent", function()
       raises("can't be sent", run_sync, {limiter = new_limiter()}, print,
         io.stdout)
