@@ -178,6 +178,15 @@ describe("a semaphore", function()
       trio.Semaphore(3))
   end)
 
+  H.trio_it("is locked while its value is 0", function()
+    local semaphore = trio.Semaphore(1)
+    assert.is_false(semaphore:locked())
+    semaphore:acquire()
+    assert.is_true(semaphore:locked())
+    semaphore:release()
+    assert.is_false(semaphore:locked())
+  end)
+
   it("has fields that can't be written", function()
     P.refuses_writing(trio.Semaphore(3), "trio.Semaphore",
       {"value", "max_value", "acquire"})
@@ -185,6 +194,6 @@ describe("a semaphore", function()
 
   it("refuses what isn't a semaphore, by the method's name", function()
     P.refuses_others(trio.Semaphore(3), "trio.Semaphore", {"acquire",
-      "acquire_nowait", "release", "with", "statistics"})
+      "acquire_nowait", "release", "locked", "with", "statistics"})
   end)
 end)

@@ -56,6 +56,12 @@ static int l_release(lua_State *L) {
   return 0;
 }
 
+// semaphore:locked() -> is there no unit left?
+static int l_locked(lua_State *L) {
+  lua_pushboolean(L, self(L)->value == 0);
+  return 1;
+}
+
 // semaphore:with(body) -> the body's results, with a unit held meanwhile.
 static int l_with(lua_State *L) {
   static const Op op = {.name = "Semaphore:with",
@@ -96,9 +102,10 @@ static int semaphore_tostring(lua_State *L) {
 }
 
 static const luaL_Reg semaphore_methods[] = {
-    {"acquire", l_acquire},       {"acquire_nowait", l_acquire_nowait},
-    {"release", l_release},       {"with", l_with},
-    {"statistics", l_statistics}, {NULL, NULL}};
+    {"acquire", l_acquire}, {"acquire_nowait", l_acquire_nowait},
+    {"release", l_release}, {"locked", l_locked},
+    {"with", l_with},       {"statistics", l_statistics},
+    {NULL, NULL}};
 static const ClassField semaphore_fields[] = {
     {"value", get_value, NULL},
     {"max_value", get_max_value, NULL},
