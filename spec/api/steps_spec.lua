@@ -3,6 +3,7 @@
 local trio = require "trio"
 local H = require "spec.support.helper"
 local start = trio.lowlevel.start_guest_run
+local pid = io.open("/proc/self/stat"):read("a"):match("^%d+")
 
 -- Call step until the end, at most `limit` times; host(left) runs in between.
 local function drive(step, host)
@@ -118,6 +119,53 @@ describe("a guest run", function()
     assert.is_false(trio.lowlevel.in_trio_task())
     drive(step)
     assert.is_false(trio.lowlevel.in_trio_run())
+  end)
+
+  it("GUEST-04 does I/O, and waits for it only between steps", function()
+    local a, b
+    local waits = 0
+    local ok, text = drive(start(function()
+      a, b = trio.socket.socketpair()
+      local text = b:recv(10)
+      a:close()
+      b:close()
+      return text
+    end), function(left)
+      if left ~= math.huge then return end
+      waits = waits + 1
+      if waits == 3 then
+        trio.lowlevel.spawn_system_task(function() a:send("hi") end)
+      end
+    end)
+    assert.same({true, "hi"}, {ok, text})
+    assert.is_true(waits >= 3)
+  end)
+
+  it("GUEST-12 gets a Ctrl+C that comes while the host runs", function()
+    local sent = false
+    local ok, err = drive(start(trio.sleep_forever), function()
+      if not sent then
+        sent = true
+        io.popen("kill -INT " .. pid):close()
+      end
+    end)
+    assert.is_false(ok)
+    assert.is_true(trio.isinstance(err, trio.KeyboardInterrupt))
+  end)
+
+  it("GUEST-14 plays ping-pong with the host's own queue", function()
+    local send, receive = trio.open_memory_channel(math.huge)
+    local inbox, trace = {}, {}
+    assert.is_true((drive(start(function()
+      for i = 1, 10 do
+        table.insert(inbox, i)
+        table.insert(trace, receive:receive())
+      end
+    end), function()
+      local ball = table.remove(inbox, 1)
+      if ball then send:send_nowait(-ball) end
+    end)))
+    assert.same({-1, -2, -3, -4, -5, -6, -7, -8, -9, -10}, trace)
   end)
 
   it("GUEST-11 an internal error comes out at the end", function()
