@@ -102,9 +102,12 @@ static int semaphore_tostring(lua_State *L) {
 }
 
 static const luaL_Reg semaphore_methods[] = {
-    {"acquire", l_acquire}, {"acquire_nowait", l_acquire_nowait},
-    {"release", l_release}, {"locked", l_locked},
-    {"with", l_with},       {"statistics", l_statistics},
+    {"acquire", l_acquire},
+    {"acquire_nowait", l_acquire_nowait},
+    {"release", l_release},
+    {"locked", l_locked},
+    {"with", l_with},
+    {"statistics", l_statistics},
     {NULL, NULL}};
 static const ClassField semaphore_fields[] = {
     {"value", get_value, NULL},
