@@ -11,6 +11,7 @@
 #include "../bind/poll.h"
 #include "api.h"
 #include "run.h"
+#include "token.h"
 
 typedef struct Steps {
   ClassHead head;
@@ -75,7 +76,9 @@ static int l_step(lua_State *L) {
   lua_settop(L, 0);
   poll_wait(s->runner.state->poll, 0);
   double left = s->runner.wait.timeout - (clock_monotonic() - s->since);
-  if (left > 0 && !s->poked && s->runner.sched.ready_count == 0) {
+  bool called =
+      token_is_pending(&s->runner) || interrupt_is_pending(&s->runner);
+  if (left > 0 && !s->poked && !called && s->runner.sched.ready_count == 0) {
     push_wait(L, left);
     return 1;
   }

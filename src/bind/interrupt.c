@@ -117,6 +117,8 @@ void interrupt_end(Runner *R) {
   owner = NULL;
 }
 
+bool interrupt_is_pending(const Runner *R) { return owner == R && signalled; }
+
 void interrupt_check(Runner *R) {
   if (owner != R || !signalled) return;
   signalled = 0;

@@ -15,6 +15,9 @@ void interrupt_end(Runner *R);
 // need not be any more. [-0, +0, -]
 void interrupt_recheck(lua_State *L);
 
+// Is there a signal that interrupt_check has not seen? For guest runs.
+bool interrupt_is_pending(const Runner *R);
+
 // Between steps: did a signal come? Delivers it to main if that is parked.
 void interrupt_check(Runner *R);
 

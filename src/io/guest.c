@@ -107,7 +107,8 @@ static void tick(Guest *g) {
 static void on_check(uv_check_t *check) {
   Guest *g = check->data;
   if (g->ticking) return;
-  if (g->due || token_is_pending(&g->runner)) tick(g);
+  const Runner *R = &g->runner;
+  if (g->due || token_is_pending(R) || interrupt_is_pending(R)) tick(g);
 }
 
 // Something changed between two passes: host code set an event, moved a
