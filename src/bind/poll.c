@@ -18,8 +18,12 @@ struct Poll {
   bool timed_out;
 };
 
+// uv_run looks at timers before it blocks. If ours is due already then, because
+// the thread was not scheduled for a millisecond, nothing would end the block
+// that follows: uv_stop keeps this uv_run from blocking.
 static void on_timer(uv_timer_t *timer) {
   CONTAINER_OF(timer, Poll, timer)->timed_out = true;
+  uv_stop(timer->loop);
 }
 
 static void on_async(uv_async_t *async) { UNUSED(async); }
