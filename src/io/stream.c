@@ -414,6 +414,7 @@ static const luaL_Reg socket_stream_methods[] = {
     {"send_all", l_send_all},
     {"wait_send_all_might_not_block", l_wait_send},
     {"send_eof", l_send_eof},
+    {"close", l_close},
     {"aclose", l_aclose},
     {"setsockopt", l_setsockopt},
     {"getsockopt", l_getsockopt},
