@@ -120,7 +120,8 @@ $(B)/trio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm
 $(B)/libtrio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-soname,libtrio.so.0 \
-	  -Wl,--no-undefined -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+	  -Wl,--no-undefined -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm && \
+	  ln -sf libtrio.so $@.0
 # One object in which the host's linker sees the public names only.
 $(B)/libtrio.a: $(OBJECTS)
 	$(call say,AR,$@) $(CC) -r -nostdlib -o $(B)/libtrio.o $^ && \

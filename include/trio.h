@@ -56,17 +56,23 @@ TRIO_API struct uv_loop_s *trio_loop(lua_State *L);
 // must leave the rest of the stack alone and must not raise.
 typedef void (*trio_done_cb)(lua_State *L, int status, int count, void *data);
 
-// Run the function and its `nargs` arguments on top of the stack as a guest on
-// a loop that the host drives with uv_run: trio works off what is due in
+// Run the function on top of the stack as the main task of a guest run, on a
+// loop that the host drives with uv_run: trio works off what is due in
 // callbacks on that loop and never blocks it. When this returns LUA_OK the run
 // exists (trio.current_time, tokens and spawn_system_task work from host
 // code), but no code of the main function has run. Otherwise returns another
 // status with the error on top. The host must keep driving the loop until
 // `done` was called, and once more to let closed handles go. One guest run at
-// a time per state. [-(nargs + 1), +(0|1), -]
-TRIO_API int trio_start_guest_run(lua_State *L, int nargs, int options,
-                                  struct uv_loop_s *host_loop,
+// a time per state. [-1, +(0|1), -]
+TRIO_API int trio_start_guest_run(lua_State *L, struct uv_loop_s *host_loop,
                                   trio_done_cb done, void *data);
+
+// The same with `nargs` arguments above the function, and with the table of
+// trio.run's options at the index `options` (0: none). [-(nargs + 1), +(0|1),
+// -]
+TRIO_API int trio_start_guest_run_with(lua_State *L, int nargs, int options,
+                                       struct uv_loop_s *host_loop,
+                                       trio_done_cb done, void *data);
 
 // ---- calling into a run from anywhere
 

@@ -51,7 +51,7 @@ int main(void) {
 
   int status = luaL_loadstring(L, script);
   if (status == LUA_OK) {
-    status = trio_start_guest_run(L, 0, 0, &loop, on_done, &timer);
+    status = trio_start_guest_run(L, &loop, on_done, &timer);
   }
   if (status != LUA_OK) {
     fprintf(stderr, "%s\n", lua_tostring(L, -1));

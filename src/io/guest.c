@@ -167,8 +167,9 @@ static int refuse(lua_State *L, int base, const char *why) {
   return LUA_ERRRUN;
 }
 
-int trio_start_guest_run(lua_State *L, int nargs, int options,
-                         uv_loop_t *host_loop, trio_done_cb done, void *data) {
+int trio_start_guest_run_with(lua_State *L, int nargs, int options,
+                              uv_loop_t *host_loop, trio_done_cb done,
+                              void *data) {
   int base = lua_gettop(L) - nargs;
   if (options != 0) options = lua_absindex(L, options);
   if (runner_maybe(L) != NULL) {
@@ -204,4 +205,9 @@ int trio_start_guest_run(lua_State *L, int nargs, int options,
   uv_check_start(&g->check, on_check);
   tick(g);  // the root task opens the system nursery; main is ready after it
   return LUA_OK;
+}
+
+int trio_start_guest_run(lua_State *L, uv_loop_t *host_loop, trio_done_cb done,
+                         void *data) {
+  return trio_start_guest_run_with(L, 0, 0, host_loop, done, data);
 }

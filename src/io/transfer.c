@@ -125,7 +125,7 @@ static int connect_failed(lua_State *L, const Socket *s, int number) {
   address_check(L, 2, s->family, &address);
   address_push_text(L, &address);
   oserror_push(L, number, "connect", lua_tostring(L, -1));
-  lua_pushvalue(L, -2);
+  address_push(L, &address);
   lua_setfield(L, -2, "address");
   return lua_error(L);
 }
