@@ -38,6 +38,10 @@ local group = {}
 ---@field total_tokens number
 local limiter = {}
 
+---@class trio.Listener
+---@field socket any
+local listener = {}
+
 ---@class trio.Lock
 local lock = {}
 
@@ -97,7 +101,17 @@ local semaphore = {}
 ---@class trio.MemorySendChannel
 local send = {}
 
+---@class trio.Socket
+---@field did_shutdown_SHUT_WR any
+---@field family any
+---@field proto any
+---@field type any
+local socket = {}
+
 ---@class trio.Stream
+---@field buffered any
+---@field socket any
+---@field stream any
 local stream = {}
 
 ---@class trio.lowlevel.Task
@@ -128,8 +142,6 @@ local trio = {}
 
 ---@type trio.ErrorClass
 trio.BrokenResourceError = nil
-
-function trio.BufferedReceiveStream(...) end
 
 ---@type trio.ErrorClass
 trio.BusyResourceError = nil
@@ -172,10 +184,6 @@ trio.RunFinishedError = nil
 
 ---@type trio.ErrorClass
 trio.SSLError = nil
-
-function trio.SocketListener(...) end
-
-function trio.SocketStream(...) end
 
 ---@type any
 trio.TASK_STATUS_IGNORED = nil
@@ -243,26 +251,6 @@ trio.lowlevel.Abort.FAILED = nil
 
 ---@type any
 trio.lowlevel.Abort.SUCCEEDED = nil
-
-function trio.lowlevel.FdStream(...) end
-
-function trio.lowlevel.notify_closing(...) end
-
-function trio.lowlevel.wait_readable(...) end
-
-function trio.lowlevel.wait_writable(...) end
-
-function trio.open_tcp_listeners(...) end
-
-function trio.open_tcp_stream(...) end
-
-function trio.open_unix_listener(...) end
-
-function trio.open_unix_socket(...) end
-
-function trio.serve_listeners(...) end
-
-function trio.serve_tcp(...) end
 
 trio.socket = {}
 
@@ -581,23 +569,7 @@ trio.socket.TCP_QUICKACK = nil
 ---@type integer
 trio.socket.TCP_USER_TIMEOUT = nil
 
-function trio.socket.fromfd(...) end
-
-function trio.socket.getaddrinfo(...) end
-
-function trio.socket.getnameinfo(...) end
-
-function trio.socket.set_custom_hostname_resolver(...) end
-
-function trio.socket.set_custom_socket_factory(...) end
-
-function trio.socket.socket(...) end
-
-function trio.socket.socketpair(...) end
-
 trio.testing = {}
-
-function trio.testing.open_stream_to_socket_listener(...) end
 
 trio.to_thread = {}
 
@@ -1266,6 +1238,292 @@ function trio.lowlevel.remove_instrument(instrument) end
 ---@return string
 function trio.lowlevel.task_tree(task) end
 
+---Connects. A name may have several addresses, some of which don't work; they are
+---tried one after the other, without waiting for each to fail ("Happy Eyeballs",
+---RFC 8305): the next attempt begins when the one before has failed, or after a
+---delay. The first that succeeds ends the others. The first address of another
+---family than that of the very first one is tried second.
+---@async
+---@param host any
+---@param port integer
+---@param opts? table
+---@return any
+function trio.open_tcp_stream(host, port, opts) end
+
+---Connects to a Unix socket.
+---@async
+---@param path string
+---@return any
+function trio.open_unix_socket(path) end
+
+---Listens and serves: `open_tcp_listeners`, then `serve_listeners`. Start it with
+---`nursery:start`, which returns when the port can be connected to.
+---@async
+---@param task_status any
+---@param handler async fun(...): ...
+---@param port integer
+---@param opts? table
+---@overload async fun(handler: async fun(...): ..., port: integer, opts?: table)
+function trio.serve_tcp(task_status, handler, port, opts) end
+
+---Accepts connections for ever and calls `handler(stream)` in a new task for each.
+---When the handler ends, its stream is closed, by force. An error in a handler
+---ends the server with all its connections: where one connection shouldn't harm
+---the others, catch errors in the handler, with `trio.pcall`.
+---@async
+---@param task_status any
+---@param handler async fun(...): ...
+---@param listeners any[]
+---@param opts? table
+---@overload async fun(handler: async fun(...): ..., listeners: any[], opts?: table)
+function trio.serve_listeners(task_status, handler, listeners, opts) end
+
+---@async
+---@param port integer
+---@param opts? table
+---@return any[]
+function trio.open_tcp_listeners(port, opts) end
+
+---Listens at a Unix socket. The file stays when the listener is closed; a socket
+---file at which nobody listens any more is replaced by the next listener. Serve
+---with `trio.serve_listeners(handler, {listener})`.
+---@async
+---@param path any
+---@param opts? table
+---@return any
+function trio.open_unix_listener(path, opts) end
+
+---@param socket any
+---@return trio.SocketListener
+function trio.SocketListener(socket) end
+
+---@async
+---@return any
+function listener:accept() end
+
+function listener:close() end
+
+---Closes, then is a checkpoint.
+---@async
+function listener:aclose() end
+
+---Makes a stream of a connected socket. It sets `TCP_NODELAY`, and
+---`TCP_NOTSENT_LOWAT` to 16 KiB, where there are such options. It has the methods
+---of all [streams](streams.md), `send_eof` included. `send_all` also takes an
+---array of strings.
+---@param socket any
+---@return trio.SocketStream
+function trio.SocketStream(socket) end
+
+---The same as `socket:setsockopt`.
+---@param level any
+---@param option any
+---@param value any
+function stream:setsockopt(level, option, value) end
+
+---The same as `socket:getsockopt`.
+---@param level any
+---@param option any
+---@param size? any
+---@return any
+function stream:getsockopt(level, option, size) end
+
+---Reads from any stream in units of the program's choice. What was received and
+---not yet asked for stays in a buffer: read from this object only, send through
+---the stream itself.
+---@param stream any
+---@return trio.BufferedReceiveStream
+function trio.BufferedReceiveStream(stream) end
+
+---@async
+---@param n integer
+---@return string
+function stream:receive_exactly(n) end
+
+---@async
+---@param delimiter string
+---@param max_bytes integer
+---@return any
+function stream:receive_until(delimiter, max_bytes) end
+
+---`for line in stream:lines() do`: the lines without their end, which is `"\n"` or
+---`"\r\n"`. The last one needs none. Each step of the loop is a checkpoint.
+---@param max_bytes? any
+---@return any
+function stream:lines(max_bytes) end
+
+---@param family? any
+---@param type? any
+---@param proto? any
+---@param fd? any
+---@return any
+function trio.socket.socket(family, type, proto, fd) end
+
+---@param family? any
+---@param type? any
+---@param proto? any
+---@return any
+function trio.socket.socketpair(family, type, proto) end
+
+---@param fd any
+---@return any
+function trio.socket.fromfd(fd) end
+
+---Looks up names. Numeric hosts and ports need no look-up; everything else goes to
+---the custom resolver, if there is one, or to the system. Hosts outside of ASCII
+---are encoded as IDNA 2008 wants it; of the mappings that may come before, only
+---capital letters of the Latin, Greek and Cyrillic scripts are made small.
+---@async
+---@param host string
+---@param port integer
+---@param opts? table
+---@return any[]
+function trio.socket.getaddrinfo(host, port, opts) end
+
+---@async
+---@param address any
+---@param flags? integer
+---@return any
+function trio.socket.getnameinfo(address, flags) end
+
+---Replaces the system's look-up for the rest of the run. Made for tests.
+---@param resolver any
+---@return any
+function trio.socket.set_custom_hostname_resolver(resolver) end
+
+---Replaces `trio.socket.socket` for the rest of the run. What the factory returns
+---is used by its methods, whatever its type, also by `open_tcp_stream` and the
+---rest.
+---@param factory any
+---@return any
+function trio.socket.set_custom_socket_factory(factory) end
+
+---@async
+---@param address any
+function socket:bind(address) end
+
+---@param backlog? integer
+function socket:listen(backlog) end
+
+---@async
+---@return any
+function socket:accept() end
+
+---@async
+---@param address any
+function socket:connect(address) end
+
+---@async
+---@param max_bytes integer
+---@param flags? integer
+---@return string
+function socket:recv(max_bytes, flags) end
+
+---@async
+---@param max_bytes any
+---@param flags? any
+---@return string
+function socket:recvfrom(max_bytes, flags) end
+
+---@async
+---@param max_bytes any
+---@param max_ancillary? integer
+---@param flags? any
+---@return string
+function socket:recvmsg(max_bytes, max_ancillary, flags) end
+
+---@async
+---@param data string
+---@param flags? integer
+---@return integer
+function socket:send(data, flags) end
+
+---@async
+---@param data string
+---@param flags? integer
+---@param address any
+---@return integer
+function socket:sendto(data, flags, address) end
+
+---@async
+---@param data string
+---@param ancillary? any[]
+---@param flags? integer
+---@param address? any
+---@return integer
+function socket:sendmsg(data, ancillary, flags, address) end
+
+---Waits until sending would not have to wait.
+---@async
+function socket:wait_writable() end
+
+---@return any
+function socket:is_readable() end
+
+---@param how any
+function socket:shutdown(how) end
+
+function socket:close() end
+
+---@return any
+function socket:detach() end
+
+---@return any
+function socket:dup() end
+
+---@return any
+function socket:fileno() end
+
+---@return any
+function socket:getsockname() end
+
+---@return any
+function socket:getpeername() end
+
+---@param level any
+---@param option any
+---@param size? any
+---@return integer
+function socket:getsockopt(level, option, size) end
+
+---@param level any
+---@param option any
+---@param value integer
+function socket:setsockopt(level, option, value) end
+
+---A stream over a descriptor that is no socket: a pipe, a terminal, a device.
+---Files can be read through it, too, but reading them stops all tasks; see
+---[files.md](files.md) for files. It has the methods of all [streams](streams.md)
+---except `send_eof`.
+---@param fd integer
+---@return trio.lowlevel.FdStream
+function trio.lowlevel.FdStream(fd) end
+
+---@return any
+function stream:fileno() end
+
+---Waits until reading would not have to wait; it may return early. For descriptors
+---that another library reads.
+---@async
+---@param fd integer
+function trio.lowlevel.wait_readable(fd) end
+
+---Waits until writing would not have to wait; otherwise like `wait_readable`.
+---@async
+---@param fd any
+function trio.lowlevel.wait_writable(fd) end
+
+---Ends the waits for a descriptor with `ClosedResourceError`. Call it right before
+---closing one that others may be waiting for.
+---@param fd any
+function trio.lowlevel.notify_closing(fd) end
+
+---Connects to a server of the same program, wherever it listens.
+---@async
+---@param listener any
+---@return any
+function trio.testing.open_stream_to_socket_listener(listener) end
+
 ---Calls `body(nursery)`, waits for the body and for every task, returns.
 ---@async
 ---@param opts table
@@ -1621,6 +1879,9 @@ function semaphore:acquire_nowait() end
 ---Hands a unit to the task that has waited longest, or raises the value.
 function semaphore:release() end
 
+---@return boolean
+function semaphore:locked() end
+
 ---@return table
 function semaphore:statistics() end
 
@@ -1755,7 +2016,15 @@ function trio.testing.active_thread_count() end
 ---@async
 function trio.testing.wait_all_threads_completed() end
 
+---@class trio.BufferedReceiveStream: trio.Stream
+
+---@class trio.SocketListener
+
+---@class trio.SocketStream: trio.Stream
+
 ---@class trio.StapledStream: trio.Stream
+
+---@class trio.lowlevel.FdStream: trio.Stream
 
 ---@class trio.testing.MemoryReceiveStream: trio.Stream
 
