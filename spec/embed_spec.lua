@@ -1,15 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- embed_spec.lua: builds and runs the programs of examples/embed against the
--- static library, with nothing but pkg-config.
+-- embed_spec.lua: builds and runs the programs of examples/embed, and one of
+-- spec/fixtures, against the static library, with nothing but pkg-config.
 local EXPECTED = {
-  guest = [[
+  ["spec/fixtures/guest_alone"] = "done: 0\nclosed: 0\n",
+  ["examples/embed/guest"] = [[
 task 1 has slept
 task 2 has slept
 task 3 has slept
 the run returned: all done
 the host's timer went on: yes
 ]],
-  async_function = "too early:\ttrue\nthe other thread has written\n",
+  ["examples/embed/async_function"] =
+    "too early:\ttrue\nthe other thread has written\n",
 }
 
 local function run(command)
@@ -19,7 +21,7 @@ local function run(command)
   return ok, output
 end
 
-describe("the embedding example", function()
+describe("the embedding program", function()
   for name, expected in pairs(EXPECTED) do
     it(name .. ".c prints what it says (GUEST-04 GUEST-01)", function()
       local program = os.tmpname()
@@ -29,7 +31,7 @@ describe("the embedding example", function()
         "${CC:-cc}", "-D_GNU_SOURCE", "-Wall", "-Wextra",
         "-Werror", "-Iinclude",
         packages:format("cflags"),
-        "examples/embed/" .. name .. ".c", "build/libtrio.a",
+        name .. ".c", "build/libtrio.a",
         packages:format("libs"), "$(pkg-config --libs libssl 2>/dev/null)",
         "-pthread", "-lm", "-o", program}, " "))
       assert.is_true(ok, output)

@@ -55,7 +55,13 @@ static void on_lost(Runner *R) { dismantle((Guest *)R); }
 
 static void on_idle(uv_idle_t *idle) { UNUSED(idle); }
 
-static void on_timer(uv_timer_t *timer) { ((Guest *)timer->data)->due = true; }
+// libuv runs timers before it polls: without the idle handle it would block
+// then, and the check handle's turn would not come.
+static void on_timer(uv_timer_t *timer) {
+  Guest *g = timer->data;
+  g->due = true;
+  uv_idle_start(&g->idle, on_idle);
+}
 
 static void arm(Guest *g) {
   double timeout = g->runner.wait.timeout;
