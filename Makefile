@@ -89,6 +89,8 @@ bench: all $(BENCHES)  ## run the benchmarks
 	@$(or $(wildcard bench/run.sh),build/trio-lua bench/run.lua)
 	@build/trio-lua bench/files.lua
 	@build/trio-lua bench/threads.lua
+	@build/trio-lua bench/processes.lua
+	@build/trio-lua bench/network.lua
 lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
 	@clang-format --dry-run --Werror $(C_FILES)
 	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \
