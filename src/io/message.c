@@ -218,7 +218,7 @@ int message_receive(lua_State *L) {
                         .start = socket_start_reading,
                         .abort = socket_stop_reading,
                         .finish = finish_recvmsg};
-  Socket *s = class_check(L, SELF, &socket_class);
+  class_check(L, SELF, &socket_class);
   lua_Integer size = luaL_checkinteger(L, SIZE);
   luaL_argcheck(L, size > 0 && size <= INT_MAX, SIZE, "out of range");
   lua_Integer control = luaL_optinteger(L, CONTROL_SIZE, 0);
@@ -226,6 +226,5 @@ int message_receive(lua_State *L) {
                 "out of range");
   luaL_optinteger(L, RECEIVE_FLAGS, 0);
   lua_settop(L, RECEIVE_FLAGS);
-  s = socket_check(L, SELF);
-  return await(L, &op, s);
+  return await(L, &op, socket_check(L, SELF));
 }

@@ -246,14 +246,12 @@ static int l_getaddrinfo(lua_State *L) {
 static int finish_names(lua_State *L, Task *t, void *self, int code) {
   if (code < 0) return await_raise(L, t, code);
   Lookup *l = self;
-  char host[NI_MAXHOST], service[NI_MAXSERV];
-  int status = l->status;
-  strcpy(host, l->host);
-  strcpy(service, l->service);
+  Lookup answer = *l;  // pushing a string may raise
+  int status = answer.status;
   mem_free(l);
   if (status != 0) return raise_failure(L, status, "getnameinfo");
-  lua_pushstring(L, host);
-  lua_pushstring(L, service);
+  lua_pushstring(L, answer.host);
+  lua_pushstring(L, answer.service);
   return 2;
 }
 
