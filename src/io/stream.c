@@ -89,7 +89,7 @@ static int try_receive(lua_State *L, Task *t, void *self) {
   UNUSED(t);
   Stream *s = self;
   int fd = check_open(L, s);
-  if (s->drained) return WOULD_BLOCK;
+  if (s->drained && !watch_take_readable(L, fd)) return WOULD_BLOCK;
   size_t size = (size_t)lua_tointeger(L, MAX);
   if (size > STATE_BUFFER) size = STATE_BUFFER;
   char *buffer = state_buffer(L);

@@ -189,7 +189,7 @@ static char *push_buffer(lua_State *L, const Socket *s, size_t *size) {
 
 static ssize_t receive(lua_State *L, Socket *s, Address *from, char **buffer) {
   size_t size = (size_t)lua_tointeger(L, 2);
-  if (s->drained) {
+  if (s->drained && !watch_take_readable(L, s->fd)) {
     errno = EAGAIN;
     return -1;
   }
@@ -203,9 +203,8 @@ static ssize_t receive(lua_State *L, Socket *s, Address *from, char **buffer) {
                            (struct sockaddr *)&from->storage, &from->length);
   } while (count < 0 && errno == EINTR);
   // A short read emptied the stream: the next one would only be told so.
-  if (s->type == SOCK_STREAM && count > 0 && (size_t)count < size &&
-      flags == 0) {
-    s->drained = true;
+  if (s->type == SOCK_STREAM && count > 0 && flags == 0) {
+    s->drained = (size_t)count < size;
   }
   return count;
 }

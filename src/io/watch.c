@@ -24,6 +24,7 @@ struct Watch {
   int copy;   // a duplicate that is watched in its place, or -1
   int armed;  // UV_READABLE | UV_WRITABLE that libuv watches for
   Task *waiting[2];
+  bool readable;  // it became so while nobody waited
 };
 
 // Watches of a state's loop, by descriptor. An object in the registry.
@@ -97,21 +98,24 @@ static void wake(Watch *w, WatchSide side, int code) {
 }
 
 // No Lua here. An error event wakes both sides: the system call that follows
-// tells what it is.
+// tells what it is. Who was woken mostly comes back, so its side stays armed;
+// it is disarmed if the event comes again and nobody has come back.
 static void on_event(uv_poll_t *poll, int status, int events) {
   Watch *w = CONTAINER_OF(poll, Watch, poll);
   if (status < 0) {
-    w->armed = 0;
+    w->armed = 0;  // by libuv
     events = UV_READABLE | UV_WRITABLE;
   }
-  int keep = w->armed & ~UV_WRITABLE;
+  int keep = w->armed;
   if ((events & UV_READABLE) && w->waiting[WATCH_READ] == NULL) {
-    keep &= ~UV_READABLE;
+    if (w->readable) keep &= ~UV_READABLE;
+    w->readable = true;
+  }
+  if ((events & UV_WRITABLE) && w->waiting[WATCH_WRITE] == NULL) {
+    keep &= ~UV_WRITABLE;
   }
   if (events & UV_READABLE) wake(w, WATCH_READ, WAKE_OK);
   if (events & UV_WRITABLE) wake(w, WATCH_WRITE, WAKE_OK);
-  if (w->waiting[WATCH_WRITE] != NULL) keep |= UV_WRITABLE;
-  if (w->waiting[WATCH_READ] != NULL) keep |= UV_READABLE;
   arm(w, keep);
   drop_if_idle(w);
 }
@@ -196,7 +200,15 @@ void watch_check(lua_State *L, int fd, WatchSide side) {
               side == WATCH_READ ? "reading from" : "writing to");
 }
 
+bool watch_take_readable(lua_State *L, int fd) {
+  Watch *w = find(table_of(L), fd);
+  if (w == NULL || !w->readable) return false;
+  w->readable = false;
+  return true;
+}
+
 void watch_begin(Watch *w, WatchSide side, Task *t) {
+  if (side == WATCH_READ) w->readable = false;
   w->waiting[side] = t;
   w->table->state->waiting_fds[side]++;
   uv_ref((uv_handle_t *)&w->poll);

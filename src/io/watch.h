@@ -3,10 +3,9 @@
 //
 // One Watch per descriptor of a loop, found in a table by its number. It is a
 // uv_poll_t in C memory (never in the memory of a Lua object), with at most
-// one waiting task in each direction. A watch stays armed for reading between
-// two waits, because the owner of a connection mostly comes back: that spares
-// the system calls of stopping and starting. If nobody is waiting when an
-// event comes, it is disarmed.
+// one waiting task in each direction. A watch stays armed between two waits,
+// because the owner of a connection mostly comes back: that spares the system
+// calls of stopping and starting. If nobody comes back it is disarmed.
 // Whoever closes a descriptor calls watch_close first.
 #ifndef TRIO_IO_WATCH_H
 #define TRIO_IO_WATCH_H
@@ -26,6 +25,9 @@ bool watch_is_busy(lua_State *L, int fd, WatchSide side);
 
 // Raise BusyResourceError if a task is waiting on that side. [v]
 void watch_check(lua_State *L, int fd, WatchSide side);
+
+// Has the descriptor become readable while nobody waited? Asked once only.
+bool watch_take_readable(lua_State *L, int fd);
 
 // Register the task for the side; for Op.start, after watch_get.
 void watch_begin(Watch *w, WatchSide side, Task *t);
