@@ -13,7 +13,7 @@ local EXHAUSTED = {EMFILE = true, ENFILE = true, ENOMEM = true, ENOBUFS = true}
 local OPTIONS = {handler_nursery = true}
 
 return function(trio, kit)
-  local check = kit.check
+  local check, is_native = kit.check, trio._is_socket_stream
 
   --- kit.task_status(first, ...): the task status that a startable function
   --- was given before its other arguments, or TASK_STATUS_IGNORED; then those.
@@ -30,7 +30,11 @@ return function(trio, kit)
   local Closer = {__metatable = false}
 
   function Closer:__close()
-    trio.aclose_forcefully(self.stream)
+    if is_native(self.stream) then
+      self.stream:close()  -- the same, and quicker
+    else
+      trio.aclose_forcefully(self.stream)
+    end
   end
 
   local function run_handler(stream, handler)

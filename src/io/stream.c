@@ -7,47 +7,28 @@
 // an unknown part sent; a cancelled receive_some has taken nothing.
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../bind/error.h"
-#include "io.h"
 #include "oserror.h"
-#include "socket.h"
-
-typedef struct Stream {
-  ClassHead head;
-  Socket *socket;     // user value 1; NULL for an FdStream
-  Resource resource;  // of an FdStream
-  int fd;             // of an FdStream, -1 once closed
-  int old_flags;      // of an FdStream: what it gets back when closed
-  bool can_drain;     // a short read means that nothing is left
-  bool drained;       // the last read was short: wait before reading again
-  bool sending;       // send_all is under way
-  size_t sent;        // how much of its data is
-  Watch *reading, *writing;  // while a task waits
-} Stream;
+#include "stream.h"
 
 enum { SELF = 1, DATA = 2, MAX = 2 };
 
-static const Class socket_stream_class, fd_stream_class;
-
-static Stream *check(lua_State *L) {
+Stream *stream_check(lua_State *L) {
   Stream *s = class_test(L, SELF, &fd_stream_class);
   return s != NULL ? s : class_check(L, SELF, &socket_stream_class);
 }
 
-static int fd_of(const Stream *s) {
+int stream_fd(const Stream *s) {
   return s->socket != NULL ? s->socket->fd : s->fd;
 }
 
 static int check_open(lua_State *L, const Stream *s) {
-  int fd = fd_of(s);
+  int fd = stream_fd(s);
   if (fd < 0) {
     error_raise(L, ERROR_CLOSED_RESOURCE,
                 "this stream was closed by its own side");
@@ -129,8 +110,8 @@ static int receive(lua_State *L, Stream *s) {
 }
 
 // stream:receive_some([max_bytes]) -> string, or nil at the end
-static int l_receive_some(lua_State *L) {
-  Stream *s = check(L);
+int stream_receive_some(lua_State *L) {
+  Stream *s = stream_check(L);
   lua_settop(L, MAX);
   if (lua_isnil(L, MAX)) {
     lua_pushinteger(L, STATE_BUFFER);
@@ -142,8 +123,8 @@ static int l_receive_some(lua_State *L) {
 }
 
 // for chunk in stream do
-static int stream_call(lua_State *L) {
-  Stream *s = check(L);
+int stream_next(lua_State *L) {
+  Stream *s = stream_check(L);
   lua_settop(L, SELF);
   lua_pushinteger(L, STATE_BUFFER);
   return receive(L, s);
@@ -273,13 +254,13 @@ static void join_parts(lua_State *L) {
 }
 
 // stream:send_all(data): send the whole string, or all strings of an array
-static int l_send_all(lua_State *L) {
+int stream_send_all(lua_State *L) {
   static const Op op = {.name = "Stream:send_all",
                         .attempt = try_send,
                         .start = start_sending,
                         .abort = stop_writing,
                         .finish = finish_send};
-  Stream *s = check(L);
+  Stream *s = stream_check(L);
   lua_settop(L, DATA);
   if (lua_istable(L, DATA)) join_parts(L);
   luaL_checktype(L, DATA, LUA_TSTRING);
@@ -299,13 +280,13 @@ static int try_wait(lua_State *L, Task *t, void *self) {
 }
 
 // stream:wait_send_all_might_not_block()
-static int l_wait_send(lua_State *L) {
+int stream_wait_send(lua_State *L) {
   static const Op op = {.name = "Stream:wait_send_all_might_not_block",
                         .attempt = try_wait,
                         .start = start_writing,
                         .abort = stop_writing,
                         .finish = finish_wait};
-  Stream *s = check(L);
+  Stream *s = stream_check(L);
   lua_settop(L, SELF);
   return await(L, &op, s);
 }
@@ -324,7 +305,7 @@ static int try_eof(lua_State *L, Task *t, void *self) {
 }
 
 // stream:send_eof(): no more data will come; receiving still works
-static int l_send_eof(lua_State *L) {
+int stream_send_eof(lua_State *L) {
   static const Op op = {.name = "SocketStream:send_eof", .attempt = try_eof};
   Stream *s = class_check(L, SELF, &socket_stream_class);
   lua_settop(L, SELF);
@@ -333,7 +314,7 @@ static int l_send_eof(lua_State *L) {
 
 // ---- closing
 
-static void close_fd(lua_State *L, Resource *r) {
+void stream_close_fd(lua_State *L, Resource *r) {
   Stream *s = CONTAINER_OF(r, Stream, resource);
   watch_close(L, s->fd);
   fcntl(s->fd, F_SETFL, s->old_flags);
@@ -341,160 +322,25 @@ static void close_fd(lua_State *L, Resource *r) {
   s->fd = -1;
 }
 
-static void close_stream(lua_State *L, Stream *s) {
+static void close_now(lua_State *L, Stream *s) {
   if (s->socket != NULL) {
     socket_close(L, s->socket);
   } else if (s->fd >= 0) {
     resource_done(&s->resource);
-    close_fd(L, &s->resource);
+    stream_close_fd(L, &s->resource);
   }
 }
 
 // stream:close(): close it now; who waits gets ClosedResourceError
-static int l_close(lua_State *L) {
-  close_stream(L, check(L));
+int stream_close(lua_State *L) {
+  close_now(L, stream_check(L));
   return 0;
 }
 
 // stream:aclose(): close, then a checkpoint
-static int l_aclose(lua_State *L) {
-  Stream *s = check(L);
+int stream_aclose(lua_State *L) {
+  Stream *s = stream_check(L);
   await_check(L, "Stream:aclose");
-  close_stream(L, s);
+  close_now(L, s);
   return await_checkpoint(L, "Stream:aclose");
-}
-
-static int fd_stream_gc(lua_State *L) {
-  Stream *s = lua_touserdata(L, SELF);
-  resource_collected(L, &s->resource);
-  return 0;
-}
-
-static int l_fileno(lua_State *L) {
-  lua_pushinteger(L, fd_of(check(L)));
-  return 1;
-}
-
-static int get_socket(lua_State *L) {
-  check(L);
-  lua_getiuservalue(L, SELF, 1);
-  return 1;
-}
-
-// stream:setsockopt(...), getsockopt(...): the socket's own methods
-static int call_socket(lua_State *L, lua_CFunction method) {
-  class_check(L, SELF, &socket_stream_class);
-  lua_getiuservalue(L, SELF, 1);
-  lua_replace(L, SELF);
-  return method(L);
-}
-
-static int l_setsockopt(lua_State *L) {
-  return call_socket(L, socket_setsockopt);
-}
-
-static int l_getsockopt(lua_State *L) {
-  return call_socket(L, socket_getsockopt);
-}
-
-static int stream_tostring(lua_State *L) {
-  const Stream *s = check(L);
-  int fd = fd_of(s);
-  const char *name = s->head.class_of->name;
-  if (fd < 0) {
-    lua_pushfstring(L, "<%s %p closed>", name, (const void *)s);
-  } else {
-    lua_pushfstring(L, "<%s %p fd %d>", name, (const void *)s, fd);
-  }
-  return 1;
-}
-
-static const luaL_Reg socket_stream_methods[] = {
-    {"receive_some", l_receive_some},
-    {"send_all", l_send_all},
-    {"wait_send_all_might_not_block", l_wait_send},
-    {"send_eof", l_send_eof},
-    {"close", l_close},
-    {"aclose", l_aclose},
-    {"setsockopt", l_setsockopt},
-    {"getsockopt", l_getsockopt},
-    {NULL, NULL}};
-static const ClassField socket_stream_fields[] = {{"socket", get_socket, NULL},
-                                                  {NULL, NULL, NULL}};
-static const luaL_Reg socket_stream_meta[] = {{"__call", stream_call},
-                                              {"__close", l_close},
-                                              {"__tostring", stream_tostring},
-                                              {NULL, NULL}};
-static const Class socket_stream_class = {
-    "trio.SocketStream", socket_stream_methods, socket_stream_fields,
-    socket_stream_meta};
-
-static const luaL_Reg fd_stream_methods[] = {
-    {"receive_some", l_receive_some},
-    {"send_all", l_send_all},
-    {"wait_send_all_might_not_block", l_wait_send},
-    {"close", l_close},
-    {"aclose", l_aclose},
-    {"fileno", l_fileno},
-    {NULL, NULL}};
-static const luaL_Reg fd_stream_meta[] = {{"__call", stream_call},
-                                          {"__close", l_close},
-                                          {"__gc", fd_stream_gc},
-                                          {"__tostring", stream_tostring},
-                                          {NULL, NULL}};
-static const Class fd_stream_class = {"trio.lowlevel.FdStream",
-                                      fd_stream_methods, NULL, fd_stream_meta};
-
-// trio._socket_stream(socket) -> a stream over a connected stream socket, or
-// nil for anything but a stream socket of this library.
-static int l_socket_stream(lua_State *L) {
-  Socket *socket = class_test(L, 1, &socket_class);
-  if (socket == NULL || socket->type != SOCK_STREAM) return 0;
-  Stream *s = class_new(L, &socket_stream_class, sizeof(Stream), 1);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  s->socket = socket;
-  s->fd = -1;
-  s->can_drain = true;
-  int on = 1, low = 16384;
-  if (socket->fd >= 0 && socket->family != AF_UNIX) {
-    setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(socket->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
-  }
-  return 1;
-}
-
-// trio.lowlevel.FdStream(fd): a stream that owns the descriptor, which becomes
-// non-blocking while it does. Raises OSError.
-static int l_fd_stream(lua_State *L) {
-  if (!lua_isinteger(L, 1)) return luaL_typeerror(L, 1, "integer");
-  int fd = (int)lua_tointeger(L, 1);
-  Stream *s = class_new(L, &fd_stream_class, sizeof(Stream), 0);
-  s->fd = -1;
-  int flags = fcntl(fd, F_GETFL);
-  struct stat status;
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-      fstat(fd, &status) != 0) {
-    return oserror_raise(L, errno, "FdStream", NULL);
-  }
-  s->fd = fd;
-  s->old_flags = flags;
-  // A file can't be waited for, but reading it never has to wait.
-  s->can_drain = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode);
-  resource_open(L, &s->resource, "an FdStream", close_fd);
-  resource_origin(L, &s->resource, 1);
-  watch_close(L, fd);
-  return 1;
-}
-
-void stream_open(lua_State *L) {
-  class_register(L, &socket_stream_class);
-  class_register(L, &fd_stream_class);
-  lua_pushcfunction(L, l_socket_stream);
-  lua_setfield(L, -2, "_socket_stream");
-  lua_getfield(L, -1, "lowlevel");
-  lua_pushcfunction(L, l_fd_stream);
-  lua_setfield(L, -2, "FdStream");
-  lua_pop(L, 1);
-  descriptors_open(L);
 }

@@ -133,15 +133,13 @@ static void grow(lua_State *L, WatchTable *table, int fd) {
 
 static Watch *new_watch(lua_State *L, WatchTable *table, int fd, int copy,
                         const char *what) {
-  Watch *w = NULL;
-  int number = ENOMEM;
   int watched = copy >= 0 ? copy : fd;
-  int flags = fcntl(watched, F_GETFL);
-  if (flags < 0) number = errno;
-  if (flags >= 0) w = mem_alloc(sizeof(Watch));
+  int flags = copy >= 0 ? fcntl(copy, F_GETFL) : O_NONBLOCK;
+  int number = ENOMEM;
+  Watch *w = mem_alloc(sizeof(Watch));
   if (w != NULL) {
     number = -uv_poll_init(poll_loop(table->state->poll), &w->poll, watched);
-    // libuv makes it non-blocking, which is not our business.
+    // libuv makes it non-blocking; one of somebody else shall stay as it is.
     if (!(flags & O_NONBLOCK)) fcntl(watched, F_SETFL, flags);
   }
   if (number != 0) {
