@@ -10,6 +10,8 @@ LUA_PC := $(shell for p in lua5.4 lua-5.4 lua54 'lua >= 5.4 lua < 5.5'; do \
   $(PKG_CONFIG) --exists "$$p" && echo "$${p%% *}" && break; done 2>/dev/null)
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) libuv 2>/dev/null)
 LUA_LIBS := $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
+LUA_DIR := $(shell $(PKG_CONFIG) --variable=libdir $(LUA_PC) 2>/dev/null)
+LUA_ARCHIVE := $(wildcard $(LUA_LIBS:-l%=$(LUA_DIR)/lib%.a))
 UV_LIBS := $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null)
 EDIT_LIBS := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)  # may be absent
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
@@ -114,9 +116,11 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z ]+:.*## /{ printf "%-10s %s\n", $$1, $$2 }' Makefile
 
+# Lua is inside, where it comes as an archive, and exported like lua5.4's: the
+# C modules that a program loads find it there, and calls into it are direct.
 $(B)/trio-lua: $(call object,$(PROGRAM)) $(OBJECTS)
-	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_LIBS) $(UV_LIBS) \
-	  $(EDIT_LIBS) -lm
+	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
+	  $(UV_LIBS) $(EDIT_LIBS) -lm -ldl
 # Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
 $(B)/trio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm

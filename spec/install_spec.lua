@@ -42,6 +42,17 @@ describe("make install", function()
     assert.truthy(output:find("^%d+%.%d+%.%d+\n$"), output)
   end)
 
+  it("has an interpreter on which modules in C find all of Lua", function()
+    local headers = succeeds("printf '#include <%s>\\n' lua.h lauxlib.h " ..
+      "lualib.h | ${CC:-cc} -E -P $(pkg-config --cflags ${LUA_PC:-lua5.4}) -")
+    local code = {}
+    for name in headers:gmatch("%((luaL?[_%a]+)%)%s*%(") do
+      code[#code + 1] = ("assert(package.loadlib('', '%s'))"):format(name)
+    end
+    assert.is_true(#code > 140)
+    succeeds(at("bin/trio-lua") .. ' -e "' .. table.concat(code, " ") .. '"')
+  end)
+
   it("has a module for stock Lua", function()
     local output = succeeds(("LUA_CPATH='%s/?.so' lua5.4 -e '%s'"):format(
       at("lib/lua/5.4"), [[
