@@ -307,6 +307,108 @@ describe("many sockets", function()
   end)
 end)
 
+describe("the number of a socket that was waited for and closed", function()
+  -- A pair that was waited for and closed; the first one's number.
+  local function used_number()
+    local a, b = N.pair()
+    trio.move_on_after(0.01, function() wait_readable(a) end)
+    local number = a:fileno()
+    N.close(a, b)
+    return number
+  end
+
+  local function handles()
+    trio.sleep(0)
+    return trio.lowlevel.current_statistics().io_statistics.handles_open
+  end
+
+  N.it("SOCK-04 can be another socket's, which nothing has happened to",
+    function()
+      local a, b = N.pair()
+      local number = a:fileno()
+      trio.open_nursery(function(nursery)
+        local reader = N.start(nursery, wait_readable, a)
+        b:send("x")
+        wait_all_tasks_blocked()
+        assert.is_true(reader.done)
+        b:send("y")  -- noted for the next one who waits
+        wait_all_tasks_blocked()
+      end)
+      N.close(a, b)
+      local c, d = N.pair()
+      assert.equal(number, c:fileno())
+      trio.open_nursery(function(nursery)
+        local reader = N.start(nursery, wait_readable, c)
+        assert.is_false(reader.done)
+        d:send("x")
+        wait_all_tasks_blocked()
+        assert.is_true(reader.done)
+      end)
+      N.close(c, d)
+    end)
+
+  N.it("SOCK-04 can be a regular file's, which is refused", function()
+    local number = used_number()
+    local fd = trio.testing._open("README.md")
+    assert.equal(number, fd)
+    local err = H.raises_class(trio.OSError, wait_readable, fd)
+    assert.equal("EPERM", err.code)
+    raw_close(fd)
+  end)
+
+  N.it("SOCK-04 can be a stream's on a regular file", function()
+    local number = used_number()
+    local stream = trio.lowlevel.FdStream(trio.testing._open("README.md"))
+    assert.equal(number, stream:fileno())
+    assert.equal("#", stream:receive_some(1))
+    local err = H.raises_class(trio.OSError,
+      stream.wait_send_all_might_not_block, stream)
+    assert.equal("EPERM", err.code)
+    stream:close()
+  end)
+
+  N.it("SOCK-04 can be a pipe's", function()
+    local number = used_number()
+    local r, w = raw_pipe()
+    assert.equal(number, r)
+    wait_writable(w)
+    trio.open_nursery(function(nursery)
+      local reader = N.start(nursery, wait_readable, r)
+      assert.is_false(reader.done)
+      raw_close(w)
+    end)
+    raw_close(r)
+  end)
+
+  N.it("SOCK-24 counts for nothing in the statistics", function()
+    local before = handles()
+    used_number()
+    assert.equal(before, handles())
+    used_number()
+    assert.equal(before, handles())
+  end)
+
+  N.it("SOCK-24 nor do those of many", function()
+    local before = handles()
+    local limit = trio.testing._limit_descriptors(2000)
+    local socks = {}
+    for i = 1, 600 do
+      socks[2 * i - 1], socks[2 * i] = N.pair()
+    end
+    trio.open_nursery(function(nursery)
+      for _, sock in ipairs(socks) do
+        nursery:start_soon(wait_readable, sock)
+      end
+      wait_all_tasks_blocked()
+      assert.equal(before + #socks, handles())
+      nursery.cancel_scope:cancel()
+    end)
+    N.close(table.unpack(socks))
+    trio.testing._limit_descriptors(limit)
+    assert.equal(before, handles())
+  end)
+end)
+
 describe("the statistics of a run", function()
   N.it("SOCK-24 count who waits for descriptors", function()
     local function waiting()

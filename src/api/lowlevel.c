@@ -97,7 +97,8 @@ static int l_current_statistics(lua_State *L) {
   lua_createtable(L, 0, 4);
   lua_pushliteral(L, "libuv");
   lua_setfield(L, -2, "backend");
-  set_integer(L, "handles_open", poll_count_handles(R->state->poll));
+  set_integer(L, "handles_open",
+              poll_count_handles(R->state->poll) - R->state->resting);
   // The loop itself always reads what wakes it up.
   set_integer(L, "tasks_waiting_read", R->state->waiting_fds[0] + 1);
   set_integer(L, "tasks_waiting_write", R->state->waiting_fds[1]);

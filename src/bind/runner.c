@@ -328,7 +328,8 @@ static void autojump(Runner *R) {
 // run ends at once where main can't be told: it is over, or its wait does not
 // let go.
 static void check_deadlock(Runner *R) {
-  if (!R->raise_deadlock || R->threads > 0) return;
+  const int *fds = R->state->waiting_fds;
+  if (!R->raise_deadlock || R->threads > 0 || fds[0] + fds[1] > 0) return;
   if (poll_has_sources(R->state->poll)) return;
   explain_note_deadlock(R);
   if (R->main != NULL && !R->main_done) task_abort(R->main, WAKE_DEADLOCK);

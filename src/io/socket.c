@@ -19,7 +19,7 @@
 
 static void close_resource(lua_State *L, Resource *r) {
   Socket *s = CONTAINER_OF(r, Socket, resource);
-  watch_close(L, s->fd);
+  watch_rest(L, s->fd);
   close(s->fd);
   s->fd = -1;
 }
@@ -49,7 +49,7 @@ void socket_adopt(lua_State *L, Socket *s, int fd, int family, int type,
   s->type = type;
   s->proto = proto;
   resource_open(L, &s->resource, kind_of(type), close_resource);
-  watch_close(L, fd);  // of an earlier descriptor with this number
+  watch_rest(L, fd);  // of an earlier descriptor with this number
 }
 
 static Socket *self(lua_State *L) { return class_check(L, 1, &socket_class); }

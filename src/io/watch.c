@@ -25,7 +25,11 @@ struct Watch {
   int armed;  // UV_READABLE | UV_WRITABLE that libuv watches for
   Task *waiting[2];
   bool readable;  // it became so while nobody waited
+  bool resting;   // its socket is closed: for the next one with this number
 };
+
+// More would be memory that a busy hour has left behind.
+enum { MAX_RESTING = 1000 };
 
 // Watches of a state's loop, by descriptor. An object in the registry.
 typedef struct WatchTable {
@@ -53,7 +57,15 @@ static void on_closed(uv_handle_t *handle) {
   mem_free(CONTAINER_OF(handle, Watch, poll));
 }
 
+static void set_resting(Watch *w, bool resting) {
+  if (w->resting == resting) return;
+  w->resting = resting;
+  w->table->state->kept += resting ? 1 : -1;
+  w->table->state->resting += resting ? 1 : -1;
+}
+
 static void drop(Watch *w) {  // not found any more, freed once closed
+  set_resting(w, false);
   w->table->watches[w->fd] = NULL;
   uv_close((uv_handle_t *)&w->poll, on_closed);
   if (w->copy >= 0) close(w->copy);
@@ -162,6 +174,7 @@ Watch *watch_get(lua_State *L, int fd, const char *what) {
     if (fd >= table->size) grow(L, table, fd);
     w = new_watch(L, table, fd, -1, what);
   }
+  set_resting(w, false);
   return w;
 }
 
@@ -176,7 +189,8 @@ static bool is_same_file(int a, int b) {
 static Watch *get_foreign(lua_State *L, int fd, const char *what) {
   WatchTable *table = table_of(L);
   Watch *w = find(table, fd);
-  if (w != NULL && w->copy >= 0 && !is_same_file(fd, w->copy)) {
+  if (w != NULL &&
+      (w->resting || (w->copy >= 0 && !is_same_file(fd, w->copy)))) {
     watch_close(L, fd);  // the number was used again meanwhile
     w = NULL;
   }
@@ -224,6 +238,21 @@ void watch_close(lua_State *L, int fd) {
   wake(w, WATCH_READ, WAKE_CLOSED);
   wake(w, WATCH_WRITE, WAKE_CLOSED);
   drop(w);
+}
+
+void watch_rest(lua_State *L, int fd) {
+  WatchTable *table = table_of(L);
+  Watch *w = find(table, fd);
+  if (w == NULL || w->resting) return;
+  if (w->copy >= 0 || table->state->resting >= MAX_RESTING) {
+    watch_close(L, fd);
+    return;
+  }
+  wake(w, WATCH_READ, WAKE_CLOSED);
+  wake(w, WATCH_WRITE, WAKE_CLOSED);
+  arm(w, 0);
+  w->readable = false;
+  set_resting(w, true);
 }
 
 void watch_forget_all(lua_State *L) {

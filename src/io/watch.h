@@ -40,5 +40,8 @@ void watch_forget_all(lua_State *L);
 // The descriptor is about to be closed: wake who waits with WAKE_CLOSED and
 // stop watching. Does nothing for one that is not watched. No failure.
 void watch_close(lua_State *L, int fd);
+// The same for a socket: the watch is kept for the next one with this number,
+// because making a watch takes several system calls. No failure.
+void watch_rest(lua_State *L, int fd);
 
 #endif
