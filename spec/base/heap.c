@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The pairing heap: order, stability, removal from anywhere, and a long random
+// The heap: order, stability, removal from anywhere, and a long random
 // run against a plain sorted array. After each random step the smallest key
 // must agree; now and then the whole structure is walked, because a wrong link
 // may stay unnoticed for long.
@@ -32,7 +32,9 @@ static size_t walk(const HeapNode *parent, const HeapNode *chain) {
   size_t count = 0;
   const HeapNode *left = parent;
   for (const HeapNode *node = chain; node != NULL; node = node->sibling) {
-    if (node->prev != left || !node->queued) return SIZE_MAX / 2;
+    if (node->prev != left || !node->queued || node->in_run) {
+      return SIZE_MAX / 2;
+    }
     if (parent != NULL && comes_before(node, parent)) return SIZE_MAX / 2;
     count += 1 + walk(node, node->child);
     left = node;
@@ -40,9 +42,24 @@ static size_t walk(const HeapNode *parent, const HeapNode *chain) {
   return count;
 }
 
+// The same for the run, which must be sorted.
+static size_t walk_run(const Heap *heap) {
+  size_t count = 0;
+  const HeapNode *left = NULL;
+  for (const HeapNode *node = heap->first; node != NULL; node = node->sibling) {
+    if (node->prev != left || !node->queued || !node->in_run ||
+        node->child != NULL || (left != NULL && comes_before(node, left))) {
+      return SIZE_MAX / 2;
+    }
+    count++;
+    left = node;
+  }
+  return heap->last == left ? count : SIZE_MAX / 2;
+}
+
 static bool is_sound(const Heap *heap) {
   if (heap->root != NULL && heap->root->sibling != NULL) return false;
-  return walk(NULL, heap->root) == heap->count;
+  return walk(NULL, heap->root) + walk_run(heap) == heap->count;
 }
 
 static void starts_empty(void) {
@@ -179,16 +196,42 @@ static void agrees_with_a_sorted_array(void) {
   CHECK_NUM(heap.count, 0);
 }
 
+static void rising_keys_stand_in_the_run(void) {
+  Heap heap;
+  HeapNode far = {0};
+  HeapNode nodes[10] = {0};
+  heap_init(&heap);
+  heap_insert(&heap, &far, 1000);
+  for (int i = 0; i < 10; i++) heap_insert(&heap, &nodes[i], i / 2);
+  CHECK(heap.root == &far && far.child == NULL);
+  CHECK(heap.first == &nodes[0] && heap.last == &nodes[9]);
+  heap_remove(&heap, &nodes[4]);
+  heap_insert(&heap, &nodes[4], 2);
+  CHECK(!nodes[4].in_run);
+  CHECK(is_sound(&heap));
+  static const int order[] = {0, 1, 2, 3, 5, 4, 6, 7, 8, 9};
+  for (int i = 0; i < 10; i++) {
+    CHECK(heap_first(&heap) == &nodes[order[i]]);
+    heap_remove(&heap, heap_first(&heap));
+    CHECK(is_sound(&heap));
+  }
+  CHECK(heap_first(&heap) == &far);
+}
+
 // Rising keys make one chain of children, falling keys a tree of that depth:
-// code that recursed would run out of stack here.
+// code that recursed would run out of stack here. Two far keys in the run keep
+// the others out of it.
 static void long_chains_need_no_stack(void) {
   HeapNode *nodes = calloc(LONG_CHAIN, sizeof(HeapNode));
   if (nodes == NULL) abort();
   for (int sign = -1; sign <= 1; sign += 2) {
     Heap heap;
+    HeapNode far[2] = {0};
     double last = -INFINITY;
     bool in_order = true;
     heap_init(&heap);
+    heap_insert(&heap, &far[0], INFINITY);
+    heap_insert(&heap, &far[1], INFINITY);
     for (int i = 0; i < LONG_CHAIN; i++)
       heap_insert(&heap, &nodes[i], sign * i);
     for (int i = 0; i < LONG_CHAIN; i++) {
@@ -197,7 +240,7 @@ static void long_chains_need_no_stack(void) {
       heap_remove(&heap, heap_first(&heap));
     }
     CHECK(in_order);
-    CHECK_NUM(heap.count, 0);
+    CHECK_NUM(heap.count, 2);
   }
   free(nodes);
 }
@@ -209,6 +252,7 @@ int main(void) {
   UNIT_RUN(equal_keys_come_out_first_in_first_out);
   UNIT_RUN(a_node_put_in_again_goes_behind_its_equals);
   UNIT_RUN(agrees_with_a_sorted_array);
+  UNIT_RUN(rising_keys_stand_in_the_run);
   UNIT_RUN(long_chains_need_no_stack);
   return unit_done();
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// heap.c: the pairing heap behind every deadline. A node's children form a
-// chain through `sibling`; `prev` leads back to the left neighbour, or from
-// the leftmost child to its parent, so that a node can leave from anywhere:
+// heap.c: the heap behind every deadline. In its pairing heap a node's children
+// form a chain through `sibling`; `prev` leads back to the left neighbour, or
+// from the leftmost child to its parent, so that a node can leave from
+// anywhere:
 //
 //   root -child-> a -sibling-> b -sibling-> c      a.prev = root, b.prev = a
 //
@@ -12,14 +13,9 @@
 
 #include "debug.h"
 
-static bool is_before(const HeapNode *a, const HeapNode *b) {
-  if (a->key != b->key) return a->key < b->key;
-  return a->sequence < b->sequence;
-}
-
 // Join two heaps whose roots have neither prev nor sibling.
 static HeapNode *meld(HeapNode *a, HeapNode *b) {
-  if (is_before(b, a)) {
+  if (heap_is_before(b, a)) {
     HeapNode *other = a;
     a = b;
     b = other;
@@ -53,24 +49,37 @@ static HeapNode *meld_chain(HeapNode *chain) {
   return root;
 }
 
-void heap_init(Heap *heap) {
-  heap->root = NULL;
-  heap->next_sequence = 0;
-  heap->count = 0;
+static void put_in_run(Heap *heap, HeapNode *node) {
+  node->in_run = true;
+  node->prev = heap->last;
+  if (heap->last != NULL) {
+    heap->last->sibling = node;
+  } else {
+    heap->first = node;
+  }
+  heap->last = node;
 }
 
-void heap_insert(Heap *heap, HeapNode *node, double key) {
-  ASSERT(!node->queued);
-  node->child = node->sibling = node->prev = NULL;
-  node->key = key;
-  node->sequence = heap->next_sequence++;
-  node->queued = true;
-  heap->count++;
+static void take_from_run(Heap *heap, HeapNode *node) {
+  if (node->prev != NULL) {
+    node->prev->sibling = node->sibling;
+  } else {
+    heap->first = node->sibling;
+  }
+  if (node->sibling != NULL) {
+    node->sibling->prev = node->prev;
+  } else {
+    heap->last = node->prev;
+  }
+  node->sibling = node->prev = NULL;
+  node->in_run = false;
+}
+
+static void put_in_tree(Heap *heap, HeapNode *node) {
   heap->root = heap->root == NULL ? node : meld(heap->root, node);
 }
 
-void heap_remove(Heap *heap, HeapNode *node) {
-  if (!node->queued) return;
+static void take_from_tree(Heap *heap, HeapNode *node) {
   HeapNode *orphans = node->child == NULL ? NULL : meld_chain(node->child);
   if (node == heap->root) {
     heap->root = orphans;
@@ -84,6 +93,37 @@ void heap_remove(Heap *heap, HeapNode *node) {
     if (orphans != NULL) heap->root = meld(heap->root, orphans);
   }
   node->child = node->sibling = node->prev = NULL;
+}
+
+void heap_init(Heap *heap) { *heap = (Heap){.root = NULL}; }
+
+// A run of one gives way: a single far deadline would keep all others out.
+void heap_insert(Heap *heap, HeapNode *node, double key) {
+  ASSERT(!node->queued);
+  node->child = node->sibling = node->prev = NULL;
+  node->key = key;
+  node->sequence = heap->next_sequence++;
+  node->queued = true;
+  heap->count++;
+  HeapNode *last = heap->last;
+  if (last != NULL && key < last->key) {
+    if (last != heap->first) {
+      put_in_tree(heap, node);
+      return;
+    }
+    take_from_run(heap, last);
+    put_in_tree(heap, last);
+  }
+  put_in_run(heap, node);
+}
+
+void heap_remove(Heap *heap, HeapNode *node) {
+  if (!node->queued) return;
+  if (node->in_run) {
+    take_from_run(heap, node);
+  } else {
+    take_from_tree(heap, node);
+  }
   node->queued = false;
   heap->count--;
 }
