@@ -32,6 +32,7 @@ B := build$(VARIANT:%=/%)
 CORE := $(wildcard src/base/*.c src/core/*.c)
 LIBRARY := $(CORE) $(wildcard src/bind/*.c src/api/*.c src/io/*.c src/module.c)
 PROGRAM := $(wildcard src/main.c src/cli/*.c)
+SUPPORT_tsan := spec/support/tsan.c
 UNITS := $(wildcard spec/base/*.c spec/core/*.c)
 BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 LUA_FILES := $(sort $(shell find lua -name '*.lua'))
@@ -72,10 +73,10 @@ units:  # always under the sanitizers
 asan: all units  ## the suite under the address and undefined sanitizers
 	$(SUBMAKE) VARIANT=asan build/asan/trio-lua
 	$(RUN) -u -i build/asan/trio-lua -t 300 $(T)
-tsan: all  ## the specs of threads under the thread sanitizer
+tsan: all  ## what threads have a part in, under the thread sanitizer
 	$(SUBMAKE) VARIANT=tsan build/tsan/trio-lua
-	$(RUN) -i build/tsan/trio-lua -t 300 $(or $(T),io/parcel io/thread \
-	  io/thread_request)
+	$(RUN) -i build/tsan/trio-lua -t 300 $(or $(T),io api/token lua/path \
+	  lua/process lua/wrap_file)
 valgrind: all  ## the suite under valgrind: no error, no leak
 	$(RUN) -w .dev/valgrind.sh -t 900 $(T)
 gcstress: all  ## the suite with a full collection at (almost) every step
@@ -118,7 +119,7 @@ help:  ## this list
 
 # Lua is inside, where it comes as an archive, and exported like lua5.4's: the
 # C modules that a program loads find it there, and calls into it are direct.
-$(B)/trio-lua: $(call object,$(PROGRAM)) $(OBJECTS)
+$(B)/trio-lua: $(call object,$(PROGRAM) $(SUPPORT_$(VARIANT))) $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
 	  $(UV_LIBS) $(EDIT_LIBS) -lm -ldl
 # Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
