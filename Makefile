@@ -34,7 +34,8 @@ LIBRARY := $(CORE) $(wildcard src/bind/*.c src/api/*.c src/io/*.c src/module.c)
 PROGRAM := $(wildcard src/main.c src/cli/*.c)
 SUPPORT_tsan := spec/support/tsan.c
 UNITS := $(wildcard spec/base/*.c spec/core/*.c)
-BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
+BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c)) \
+  $(if $(shell command -v go),build/bench/peer_go)
 LUA_FILES := $(sort $(shell find lua -name '*.lua'))
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/*.h spec/*/*.[ch] \
   bench/*.[ch] examples/*.c)
@@ -88,12 +89,9 @@ oom:  ## the sweep in which every allocation fails once
 stress: export TRIO_STRESS = 10000000
 stress: all  ## the long runs: ten million messages through a channel
 	$(RUN) -t 3600 semantics/channel_stress
-bench: all $(BENCHES)  ## run the benchmarks
-	@$(or $(wildcard bench/run.sh),build/trio-lua bench/run.lua)
-	@build/trio-lua bench/files.lua
-	@build/trio-lua bench/threads.lua
-	@build/trio-lua bench/processes.lua
-	@build/trio-lua bench/network.lua
+bench: all $(BENCHES)  ## compare with C and others: QUICK=1, T='echo64 spawn',
+               ## GROWTH=1 for the cost with many tasks and connections
+	@build/trio-lua bench/$(if $(GROWTH),growth,run).lua $(T)
 lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
 	@clang-format --dry-run --Werror $(C_FILES)
 	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \
@@ -136,8 +134,14 @@ $(B)/libtrio.a: $(OBJECTS)
 $(B)/obj/src/cli/editor.o: override CPPFLAGS += $(if $(EDIT_LIBS),-DTRIO_LIBEDIT)
 $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
-build/bench/%: build/obj/bench/%.o $(call object,$(CORE))
-	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm
+# Floors have Lua inside, where there is a static one: that is fastest.
+LUA_ARCHIVE = $(wildcard $(shell $(PKG_CONFIG) --variable=libdir $(LUA_PC) \
+  )/lib$(LUA_PC).a)
+build/bench/%: build/obj/bench/%.o
+	$(call say,LINK,$@) $(LINK) -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
+	  $(UV_LIBS) -lm -ldl
+build/bench/peer_go: bench/peers/go/main.go
+	$(call say,GO,$@) mkdir -p $(@D) && GO111MODULE=off go build -o $@ $<
 $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<) $(COMPILE) -o $@ $<
 # The folders are prerequisites because files come and go in them.

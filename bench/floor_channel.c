@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// floor_channel.c: what the measures of channels.lua are compared with: the
-// same work with bare Lua coroutines and a channel and a lock that can do
-// nothing else. No cancellation, no closing, no argument is checked.
+// floor_channel.c: what the workloads of tasks.lua about channels and locks are
+// compared with: the same work with bare Lua coroutines and a channel and a
+// lock that can do nothing else. No cancellation, no closing, no argument is
+// checked. As there, every operation lets the others have a turn: it goes
+// through the queue of ready tasks once.
 //
-//   floor_channel MEASURE TASKS ROUNDS
+//   floor_channel WORKLOAD TASKS ROUNDS
 //
-// Prints two costs in nanoseconds. The fair one keeps the promise that every
-// operation lets the others have a turn, so each goes through the queue of
-// ready tasks once. The bare one suspends only where it has to wait, as Go's
-// channels do.
+// Prints nanoseconds of processor time per operation.
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -22,7 +21,7 @@
 typedef struct FloorTask {
   lua_State *co;
   struct FloorTask *next;  // in the one queue that it stands in
-  int values;              // what was moved to it while it waited
+  int values;              // how many it is resumed with
 } FloorTask;
 
 typedef struct Queue {
@@ -42,7 +41,7 @@ typedef struct FloorLock {
 
 static lua_State *L;
 static Queue ready;
-static bool fair;
+static int added, ended;
 
 static _Noreturn void die(lua_State *co, const char *what) {
   const char *message = co == NULL ? NULL : lua_tostring(co, -1);
@@ -71,22 +70,23 @@ static FloorTask *task_of(lua_State *co) {
   return *(FloorTask **)lua_getextraspace(co);
 }
 
-static int return_top(lua_State *co, int status, lua_KContext context) {
-  (void)co;
-  (void)status;
-  return (int)context;
-}
-
-// The end of an operation that need not wait.
+// The end of an operation that need not wait. What it returns stays on the
+// stack, and the task is resumed with it.
 static int done(lua_State *co, int results) {
-  if (!fair) return results;
-  push(&ready, task_of(co));
-  return lua_yieldk(co, 0, results, return_top);
+  FloorTask *task = task_of(co);
+  task->values = results;
+  push(&ready, task);
+  return lua_yield(co, results);
 }
 
-static int wait_in(lua_State *co, Queue *queue, int results) {
+static int wait_in(lua_State *co, Queue *queue, int kept) {
   push(queue, task_of(co));
-  return lua_yieldk(co, 0, results, return_top);
+  return lua_yield(co, kept);
+}
+
+static void wake(FloorTask *task, int values) {
+  task->values = values;
+  push(&ready, task);
 }
 
 static void append(lua_State *co, FloorChannel *ch) {
@@ -96,23 +96,25 @@ static void append(lua_State *co, FloorChannel *ch) {
 }
 
 static int l_send(lua_State *co) {
+  lua_settop(co, 1);
   FloorChannel *ch = lua_touserdata(co, lua_upvalueindex(1));
   FloorTask *receiver = shift(&ch->receivers);
   if (receiver != NULL) {
     lua_xmove(co, receiver->co, 1);
-    push(&ready, receiver);
+    wake(receiver, 1);
     return done(co, 0);
   }
-  if (ch->used == ch->limit) return wait_in(co, &ch->senders, 0);
+  if (ch->used == ch->limit) return wait_in(co, &ch->senders, 1);
   append(co, ch);
   return done(co, 0);
 }
 
 static int l_receive(lua_State *co) {
+  lua_settop(co, 0);
   FloorChannel *ch = lua_touserdata(co, lua_upvalueindex(1));
   FloorTask *sender = shift(&ch->senders);
   if (ch->used == 0) {
-    if (sender == NULL) return wait_in(co, &ch->receivers, 1);
+    if (sender == NULL) return wait_in(co, &ch->receivers, 0);
     lua_xmove(sender->co, co, 1);
   } else {
     lua_rawgeti(co, lua_upvalueindex(2), ch->first + 1);
@@ -123,7 +125,7 @@ static int l_receive(lua_State *co) {
       append(co, ch);
     }
   }
-  if (sender != NULL) push(&ready, sender);
+  if (sender != NULL) wake(sender, 0);
   return done(co, 1);
 }
 
@@ -138,7 +140,7 @@ static int l_release(lua_State *co) {
   FloorLock *lock = lua_touserdata(co, lua_upvalueindex(1));
   FloorTask *next = shift(&lock->waiting);
   if (next != NULL) {
-    push(&ready, next);
+    wake(next, 0);
   } else {
     lock->held = false;
   }
@@ -180,49 +182,56 @@ static void add_task(FloorTask *task, const char *source, int n) {
   lua_xmove(L, task->co, count);
   task->values = count + 1;
   push(&ready, task);
+  added++;
 }
 
-// Run until nobody is ready; how many tasks have ended?
-static int run(void) {
+// Run until nobody is ready.
+static void run(void) {
   int results;
-  int ended = 0;
   FloorTask *task;
   while ((task = shift(&ready)) != NULL) {
-    int values = task->values;
-    task->values = 0;
-    int status = lua_resume(task->co, L, values, &results);
+    int status = lua_resume(task->co, L, task->values, &results);
     if (status == LUA_YIELD) continue;
     if (status != LUA_OK) die(task->co, "run");
     ended++;
   }
-  return ended;
 }
 
-static const char producer[] =
-    "local n, send = ... for i = 1, n do send(i) end";
-static const char consumer[] =
-    "local n, _, receive = ... for _ = 1, n do receive() end";
-
-static double pingpong(FloorTask *tasks, int count, int rounds) {
-  (void)count;
-  push_channel(0);
-  push_channel(0);
+static double channel(FloorTask *tasks, int producers, int each, int limit) {
+  push_channel(limit);
   add_task(&tasks[0],
-           "local n, there, _, _, answer = ... "
-           "for _ = 1, n do there(1) answer() end",
-           rounds);
-  add_task(&tasks[1],
-           "local n, _, here, back = ... for _ = 1, n do here() back(2) end",
-           rounds);
-  return 2.0 * rounds;
+           "local n, _, receive = ... local sum = 0 "
+           "for _ = 1, n do sum = sum + receive() end",
+           producers * each);
+  for (int i = 1; i <= producers; i++) {
+    add_task(&tasks[i], "local n, send = ... for i = 1, n do send(i) end",
+             each);
+  }
+  return (double)producers * each;
 }
 
-static double throughput(FloorTask *tasks, int count, int rounds) {
-  int each = (int)((double)rounds * count / (count - 1));
-  push_channel(1024);
-  add_task(&tasks[0], consumer, each * (count - 1));
-  for (int i = 1; i < count; i++) add_task(&tasks[i], producer, each);
-  return (double)each * (count - 1);
+static double unbuffered(FloorTask *tasks, int producers, int each) {
+  return channel(tasks, producers, each, 0);
+}
+
+static double buffered(FloorTask *tasks, int producers, int each) {
+  return channel(tasks, producers, each, 1024);
+}
+
+// One task uses that many channels in turn.
+static double many(FloorTask *tasks, int count, int rounds) {
+  lua_createtable(L, 2 * count, 0);
+  for (int i = 0; i < count; i++) {
+    push_channel(1);
+    lua_rawseti(L, 1, 2 * i + 2);
+    lua_rawseti(L, 1, 2 * i + 1);
+    lua_settop(L, 1);
+  }
+  add_task(&tasks[0],
+           "local n, ends = ... for round = 1, n do "
+           "for i = 1, #ends, 2 do ends[i](round) ends[i + 1]() end end",
+           rounds);
+  return (double)rounds * count;
 }
 
 static double lock(FloorTask *tasks, int count, int rounds) {
@@ -239,38 +248,32 @@ static double lock(FloorTask *tasks, int count, int rounds) {
 static const struct {
   const char *name;
   double (*start)(FloorTask *tasks, int count, int rounds);
-} measures[] = {{"pingpong", pingpong},
-                {"throughput", throughput},
-                {"fan_in", throughput},
-                {"lock", lock},
-                {"contended", lock}};
-
-static double measured(size_t measure, int count, int rounds) {
-  FloorTask *tasks = calloc((size_t)count, sizeof *tasks);
-  L = luaL_newstate();
-  if (tasks == NULL || L == NULL) die(NULL, "memory");
-  luaL_openlibs(L);
-  double operations = measures[measure].start(tasks, count, rounds);
-  double start = (double)clock() / CLOCKS_PER_SEC;
-  if (run() != count) die(NULL, "tasks are left");
-  double seconds = (double)clock() / CLOCKS_PER_SEC - start;
-  lua_close(L);
-  free(tasks);
-  return seconds * 1e9 / operations;
-}
+} workloads[] = {{"channel0", unbuffered},
+                 {"channel1024", buffered},
+                 {"fan", unbuffered},
+                 {"channels", many},
+                 {"lock", lock}};
 
 int main(int argc, char **argv) {
   int count = argc == 4 ? (int)strtol(argv[2], NULL, 10) : 0;
   int rounds = argc == 4 ? (int)strtol(argv[3], NULL, 10) : 0;
+  FloorTask *tasks = calloc((size_t)count + 1, sizeof *tasks);
+  L = luaL_newstate();
+  if (tasks == NULL || L == NULL) die(NULL, "memory");
+  luaL_openlibs(L);
   if (rounds <= 0) count = 0;
-  for (size_t i = 0; count > 0 && i < sizeof measures / sizeof *measures; i++) {
-    if (strcmp(argv[1], measures[i].name) != 0) continue;
-    fair = true;
-    double with_turns = measured(i, count, rounds);
-    fair = false;
-    printf("%.6g %.6g\n", with_turns, measured(i, count, rounds));
-    return 0;
+  for (size_t i = 0; count > 0 && i < sizeof workloads / sizeof *workloads;
+       i++) {
+    if (strcmp(argv[1], workloads[i].name) != 0) continue;
+    double operations = workloads[i].start(tasks, count, rounds);
+    double start = (double)clock() / CLOCKS_PER_SEC;
+    run();
+    double seconds = (double)clock() / CLOCKS_PER_SEC - start;
+    if (ended != added) die(NULL, "tasks are left");
+    printf("%.6g\n", seconds * 1e9 / operations);
+    fflush(stdout);
+    _exit(0);
   }
-  fprintf(stderr, "usage: floor_channel MEASURE TASKS ROUNDS\n");
+  fprintf(stderr, "usage: floor_channel WORKLOAD TASKS ROUNDS\n");
   return 2;
 }

@@ -1,158 +1,221 @@
 -- SPDX-License-Identifier: MIT
--- Runs the measures of tasks.lua and floor.c by turns, each in a process of
--- its own, and prints the medians with their ratio; then those of channels.lua
--- and floor_channel.c. Neighbours in time share whatever else the machine
--- does, so the ratio is taken pair by pair. It judges nothing: a slow machine
--- is no failure. An unfinished measure is.
+-- The table of `make bench`: trio-lua beside a floor in C that does the same
+-- with nothing around it, and beside other systems, as far as they are
+-- installed. Every program is measured in a process of its own, the floor
+-- right before and right after it, and the ratio is to the mean of these two:
+-- so a slow spell of the machine hits both. Medians over the rounds. It judges
+-- nothing: slow is no failure. An unfinished measure is.
 --
---   build/trio-lua bench/run.lua [MEASURE...]
+--   build/trio-lua bench/run.lua [WORKLOAD...]
 --
--- Environment: QUICK=1 for a short run, PAIRS=n for the number of turns,
--- FLOOR for the program of floor.c; that of floor_channel.c stands beside it.
--- Ours is the interpreter that runs this.
-local ours = arg[-1]
-local floor = os.getenv "FLOOR"
-  or (ours:match "^(.*)/[^/]*$" or ".") .. "/bench/floor"
-local quick = (os.getenv "QUICK" or "") ~= ""
-local pairs_wanted = tonumber(os.getenv "PAIRS") or (quick and 3 or 7)
-local here = arg[0]:match "^(.*)/[^/]*$" or "."
+-- Environment: QUICK=1 for a short run, ROUNDS=n, PEERS=go,luv or PEERS=none.
+package.path = (arg[0]:match "^(.*)/[^/]*$" or ".") .. "/?.lua;" .. package.path
+local measure = require "measure"
+local workloads = require "workloads"
 
--- `work`: operations in one process, divided by the number of tasks.
-local measures = {
-  { name = "checkpoint", title = "checkpoint", unit = "ns",
-    tasks = { 10, 1000, 100000 }, work = 4000000, aim = "ratio <= 1.6" },
-  { name = "spawn", title = "spawn and join a task", unit = "ns",
-    tasks = { 10, 1000, 100000 }, work = 400000, aim = "ratio <= 1.6" },
-  { name = "timeout", title = "move_on_after around a checkpoint",
-    unit = "ns", tasks = { 10, 1000, 100000 }, work = 1000000 },
-  { name = "cancel", title = "cancel a sleeping task", unit = "ns",
-    tasks = { 10, 1000, 100000 }, work = 100000 },
-  { name = "nested", title = "scope inside others, that many deep",
-    unit = "ns", tasks = { 10, 100, 1000 }, work = 400000 },
-  { name = "memory", title = "sleeping task", unit = "B",
-    tasks = { 1000, 100000 }, work = 1, aim = "<= 2000 B" },
-}
+local quick = measure.quick
+local rounds = tonumber(os.getenv "ROUNDS") or (quick and 2 or 5)
+local scale = quick and 0.25 or 1
+local number, ratio_text = measure.number, measure.ratio
 
--- `work`: operations in one process.
-local channels = {
-  { name = "pingpong", title = "message, buffer 0, there and back",
-    tasks = 2, work = 1000000, aim = "checkpoints <= 3" },
-  { name = "throughput", title = "message, buffer 1024", tasks = 2,
-    work = 1000000, aim = "checkpoints <= 2" },
-  { name = "fan_in", title = "message, 1000 producers", tasks = 1001,
-    work = 1000000 },
-  { name = "lock", title = "lock, acquire and release", tasks = 1,
-    work = 1000000 },
-  { name = "contended", title = "lock, contended", tasks = 10,
-    work = 1000000 },
-}
+-- ---- who takes part
 
-local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
-
--- The numbers that a measure prints (one or two), or nil when it failed.
-local function measured(program, name, tasks, rounds)
-  local command = ("%s %s %d %d"):format(program, name, tasks, rounds)
-  local pipe = assert(io.popen(command))
-  local value, second = pipe:read("n", "n")
-  local good = pipe:close()
-  if not good then return nil end
-  return value, second
-end
-
-local function median(list)
-  table.sort(list)
-  local middle = #list // 2
-  if #list % 2 == 1 then return list[middle + 1] end
-  return (list[middle] + list[middle + 1]) / 2
-end
-
-local function number(value)
-  return (value < 99.95 and "%.1f" or "%.0f"):format(value)
-end
-
--- One line of the table; returns our cost, or nil on failure.
-local function compare(measure, tasks, cost_of_few)
-  local work = quick and measure.work / 5 or measure.work
-  if measure.name == "cancel" and tasks < 100 then work = work / 5 end
-  local rounds = math.max(1, math.floor(work / tasks))
-  local label = ("%-36s %7d"):format(measure.title, tasks)
-  local lists = { ours = {}, floor = {}, ratio = {} }
-  for i = 1, pairs_wanted do
-    local a = measured(quoted(ours) .. " " .. quoted(here .. "/tasks.lua"),
-      measure.name, tasks, rounds)
-    local b = measured(quoted(floor), measure.name, tasks, rounds)
-    if not a or not b then
-      print(label .. "  failed: " .. (a and "floor" or "trio-lua"))
-      return nil
-    end
-    lists.ours[i], lists.floor[i], lists.ratio[i] = a, b, a / b
+local function first_of(commands)
+  for _, command in ipairs(commands) do
+    local line = measure.line_of(command)
+    if line then return line end
   end
-  local cost = median(lists.ours)
-  print(("%s %8s %8s %-2s %6.2f %7.2f  %s"):format(label, number(cost),
-    number(median(lists.floor)), measure.unit, median(lists.ratio),
-    cost / (cost_of_few or cost), measure.aim or ""))
-  return cost
 end
 
--- The same for a measure of channels.lua; returns whether it went well.
-local function compare_channels(measure)
-  local work = quick and measure.work / 5 or measure.work
-  local rounds = math.max(1, math.floor(work / measure.tasks))
-  local label = ("%-34s %5d"):format(measure.title, measure.tasks)
-  local names = { "ours", "fair", "bare", "fair_ratio", "bare_ratio",
-    "checkpoints" }
-  local lists = {}
-  for _, name in ipairs(names) do lists[name] = {} end
-  for i = 1, pairs_wanted do
-    local cost, checkpoint = measured(quoted(ours) .. " "
-      .. quoted(here .. "/channels.lua"), measure.name, measure.tasks, rounds)
-    local fair, bare = measured(quoted(floor .. "_channel"), measure.name,
-      measure.tasks, rounds)
-    if not checkpoint or not bare then
-      print(label .. "  failed: " .. (checkpoint and "floor" or "trio-lua"))
-      return false
-    end
-    lists.ours[i], lists.fair[i], lists.bare[i] = cost, fair, bare
-    lists.fair_ratio[i], lists.bare_ratio[i] = cost / fair, cost / bare
-    lists.checkpoints[i] = cost / checkpoint
+local PYTHON = " -c 'import sys, trio; print(sys.executable)'"
+
+-- How a peer shows that it is there, and its version.
+local function find(peer)
+  local name = peer.name
+  peer.program = "lua5.4"
+  if name == "go" then
+    local built = measure.line_of(measure.bin .. "/peer_go startup 1 1 && echo")
+    return built and measure.line_of "go version" or built
+  elseif name == "node" then
+    peer.program = "node"
+    return measure.line_of "node -p '\"Node.js \" + process.version'"
+  elseif name == "trio" then
+    peer.program = first_of {"python3" .. PYTHON, "/usr/bin/python3" .. PYTHON}
+    return peer.program and measure.line_of(peer.program .. " -c 'import sys, "
+      .. "trio; print(\"Trio\", trio.__version__, \"on Python\", "
+      .. "sys.version.split()[0])'")
+  elseif name == "luv" then
+    return measure.line_of [[lua5.4 -e 'print("luv on libuv "
+      .. require "luv".version_string())']]
   end
-  for _, name in ipairs(names) do lists[name] = median(lists[name]) end
-  print(("%s %8s %6s %6s ns %6.2f %6.2f %8.2f  %s"):format(label,
-    number(lists.ours), number(lists.fair), number(lists.bare),
-    lists.fair_ratio, lists.bare_ratio, lists.checkpoints,
-    measure.aim or ""))
-  return true
+  return measure.line_of [[lua5.4 -e 'print("cqueues "
+    .. require "cqueues".VERSION)']]
 end
 
-local function is_wanted(name)
+local function find_peers(versions)
+  local found, missing = {}, {}
+  local wanted = os.getenv "PEERS" or ""
+  for _, peer in ipairs(workloads.peers) do
+    local is_wanted = wanted == ""
+      or ("," .. wanted .. ","):find("," .. peer.name .. ",", 1, true)
+    local version = is_wanted and find(peer)
+    if version then
+      found[#found + 1] = peer
+      versions[#versions + 1] = version:gsub("^go version ", "")
+    elseif is_wanted then
+      missing[#missing + 1] = peer.title .. " (" .. peer.package .. ")"
+    end
+  end
+  return found, missing
+end
+
+-- ---- measuring
+
+local function mean(a, b) return (a + b) / 2 end
+
+-- All numbers of a line: by system the values and the ratios of all rounds.
+local function note(line, results, system, values, before, after)
+  local field = line.field or 1
+  local base = mean(before[field], after[field])
+  local value = values[field]
+  local is_inverse = line.cost
+  local result = results[system.name] or {values = {}, ratios = {}}
+  results[system.name] = result
+  table.insert(result.values, value)
+  table.insert(result.ratios, is_inverse and base / value or value / base)
+end
+
+-- One round; returns what went wrong, by name of the system.
+local function run_round(workload, systems, all, failures)
+  local function once(system)
+    local command = workload.start(workload, system, scale)
+    if not command or failures[system.name] then return nil end
+    local values, reason = measure.undisturbed(command, workload.waited)
+    if not values then failures[system.name] = reason end
+    return values
+  end
+  local floor = {name = "floor"}
+  local before = once(floor)
+  for _, system in ipairs(systems) do
+    local values = before and once(system)
+    local after = values and once(floor)
+    if not before or failures.floor then return end
+    if after then
+      for i, line in ipairs(workload.lines) do
+        note(line, all[i], system, values, before, after)
+        note(line, all[i], floor, after, before, after)
+      end
+      before = after
+    end
+  end
+end
+
+-- ---- the table
+
+local WIDTH = {title = 24, number = 8, ratio = 6, target = 13, peer = 8}
+
+local function cell(text, width) return (" "):rep(width - #text) .. text end
+
+local function is_met(line, results)
+  local ours = results.ours
+  local ratio = measure.median(ours.ratios)
+  if line.limit then return measure.median(ours.values) <= line.limit end
+  if line.no_worse_than then
+    local other = results[line.no_worse_than]
+    if not other then return nil end
+    return ratio <= measure.median(other.ratios)
+  end
+  if not line.target then return nil end
+  if line.less then return ratio <= line.target end
+  return ratio >= line.target
+end
+
+local function target_text(line, results)
+  local met = is_met(line, results)
+  local text = line.limit and ("<= %d %s"):format(line.limit, line.unit)
+    or line.no_worse_than and "<= " .. line.no_worse_than
+    or line.target and (line.less and "<= " or ">= ") .. line.target or ""
+  return met == false and text .. " !" or text .. "  "
+end
+
+local function print_line(line, results, systems)
+  local texts = {("%-" .. WIDTH.title .. "s"):format(line.title)}
+  for _, name in ipairs {"floor", "ours"} do
+    texts[#texts + 1] = cell(number(measure.median(results[name].values)),
+      WIDTH.number)
+  end
+  texts[#texts + 1] = (" %-4s"):format(line.unit)
+  texts[#texts + 1] = cell(ratio_text(measure.median(results.ours.ratios)),
+    WIDTH.ratio)
+  texts[#texts + 1] = cell(target_text(line, results), WIDTH.target)
+  for i = 2, #systems do
+    local result = results[systems[i].name]
+    texts[#texts + 1] = cell(result and ratio_text(
+      measure.median(result.ratios)) or "-", WIDTH.peer)
+  end
+  print(table.concat(texts))
+end
+
+local function print_head(systems)
+  local texts = {("%-" .. WIDTH.title .. "s"):format "",
+    cell("floor", WIDTH.number), cell("trio-lua", WIDTH.number + 1), (" "):rep(4),
+    cell("ratio", WIDTH.ratio), cell("target  ", WIDTH.target)}
+  for i = 2, #systems do
+    texts[#texts + 1] = cell(systems[i].title, WIDTH.peer)
+  end
+  print(table.concat(texts))
+end
+
+local bad = 0
+
+local function run_workload(workload, systems)
+  local all, failures = {}, {}
+  for i in ipairs(workload.lines) do all[i] = {} end
+  for round = 1, rounds do  -- a quick run does the peers once
+    local some = quick and round > 1 and {systems[1]} or systems
+    run_round(workload, some, all, failures)
+  end
+  for i, line in ipairs(workload.lines) do
+    if all[i].ours then print_line(line, all[i], systems) end
+  end
+  for name, reason in pairs(failures) do
+    print(("%s: failed: %s: %s"):format(workload.name, name, reason))
+    bad = bad + 1
+  end
+end
+
+local function is_chosen(name)
   for _, wanted in ipairs(arg) do if wanted == name then return true end end
   return #arg == 0
 end
 
-io.stdout:setvbuf "line"
-print(("Processor time and memory against bare Lua coroutines in C; "
-  .. "medians of %d turns."):format(pairs_wanted))
-print(("%-36s %7s %8s %8s    %6s %7s  %s"):format("", "tasks", "trio-lua",
-  "floor", "ratio", "growth", "aim"))
-local failures = 0
-for _, measure in ipairs(measures) do
-  local cost_of_few
-  for _, tasks in ipairs(is_wanted(measure.name) and measure.tasks or {}) do
-    local cost = compare(measure, tasks, cost_of_few)
-    cost_of_few = cost_of_few or cost
-    if not cost then failures = failures + 1 end
+local function main()
+  io.stdout:setvbuf "line"
+  local versions = {
+    measure.line_of(measure.ours .. " --version"),
+    "libuv " .. (measure.line_of "pkg-config --modversion libuv" or "?"),
+    measure.line_of "${CC:-cc} --version" or "?"}
+  local peers, missing = find_peers(versions)
+  local systems = {{name = "ours"}, table.unpack(peers)}
+  measure.print_circumstances(versions)
+  if #missing > 0 then
+    print("Not installed, so not compared: " .. table.concat(missing, ", "))
   end
-end
-print("growth: cost with that many tasks over cost with the fewest; "
-  .. "flat is 1.00")
-print(("\n%-34s %5s %8s %6s %6s    %6s %6s %8s  %s"):format("", "tasks",
-  "trio-lua", "fair", "bare", "/fair", "/bare", "/checkp.", "aim"))
-for _, measure in ipairs(channels) do
-  if is_wanted(measure.name) and not compare_channels(measure) then
-    failures = failures + 1
+  print(("Medians of %d rounds. Ratio, ours and the peers': to the floor; "
+    .. "large is good where the\ntarget says >=, small where it says <=."
+    ):format(rounds))
+  print()
+  print_head(systems)
+  for _, workload in ipairs(workloads.list) do
+    if is_chosen(workload.name) then run_workload(workload, systems) end
   end
+  print()
+  print("!: misses its target.  -: can't do this, or has no program for it"
+    .. (quick and ", or is left out of quick runs." or "."))
+  measure.print_tally()
 end
-print("fair: every operation goes through the queue of ready tasks once; "
-  .. "bare: only if it\nhas to wait. checkp.: a checkpoint among as many "
-  .. "tasks, measured in the same run")
-os.exit(failures == 0)
+
+local ok, err = pcall(main)
+measure.remove_data_file()
+if not ok then error(err, 0) end
+os.exit(bad == 0)

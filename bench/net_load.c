@@ -1,95 +1,86 @@
 // SPDX-License-Identifier: MIT
-// echo_load.c: load for a server on this machine. Starts the server, measures
+// net_load.c: load for a server on this machine. Starts the server, measures
 // for a short while over 127.0.0.0/8, stops the server, prints the figures.
 //
-//   echo_load MEASURE SIZE CONNECTIONS SECONDS SERVER [ARGUMENT...]
+//   net_load WORKLOAD SIZE CONNECTIONS SECONDS SERVER [ARGUMENT...]
 //
 //   echo     SIZE bytes there and back on each of the connections, again and
-//            again: requests per second, p50 and p99 in microseconds, and the
-//            server's processor time for one in microseconds
-//   connect  a new connection for each request: the same figures
-//   send     one connection on which the server sends: MB per second, 0, 0,
-//            and the server's processor time for one MB in microseconds
-//   receive  one connection on which the server receives: the same figures
+//            again, one request at a time on each
+//   connect  the same with a new connection for each request
+//   send     one connection on which the server sends
+//   receive  one connection on which the server receives
+//
+// Prints: operations per second (requests, or MB); p50 and p99 in microseconds;
+// the server's processor time for one in microseconds; the share of the time
+// in which the server or the load had to wait for a processor; the server's
+// resident memory in KB, before the first connection and at the end. The first
+// fifth of the time is not counted.
 //
 // The server prints three ports: one that echoes, one that sends until the
-// connection closes, one that receives and answers with one byte at the end.
-// Server and load run on processors of their own where there are two.
-#define _GNU_SOURCE  // sched_setaffinity, MSG_TRUNC on streams
+// connection closes, one that receives and answers with one byte at the end;
+// 0 for one that it doesn't have. Server and load run on processors of their
+// own where there are two.
+#include "alone.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
-  MOST_CONNECTIONS = 1000,
+  MOST_CONNECTIONS = 10000,
   CHUNK = 65536,
-  SLOTS = 200000,  // of the histogram, one microsecond each
-  SOURCES = 250    // addresses to connect from: ports are few
+  SLOTS = 2000000,  // of the histogram, one microsecond each
+  SOURCES = 250     // addresses to connect from: ports are few
 };
+
+// Figures at the begin and the end of the time that counts.
+typedef struct Mark {
+  double seconds;
+  Times server, load;
+} Mark;
 
 typedef struct Connection {
   int fd;
   size_t sent, received;  // of the current request
-  uint64_t since;
+  double since;
   bool wants_out;
 } Connection;
 
 static Connection connections[MOST_CONNECTIONS];
 static char buffer[CHUNK], message[1 << 20];
 static uint32_t histogram[SLOTS];
-static uint64_t requests, deadline;
+static uint64_t done;  // requests, or bytes
+static double counted_from, deadline;
+static Mark begun;
+static pid_t server;
 static size_t size;
 static int port, poller;
 static uint32_t dialled;
 static bool reconnects;
 
 static void die(const char *what) {
-  fprintf(stderr, "echo_load: %s: %s\n", what, strerror(errno));
+  fprintf(stderr, "net_load: %s: %s\n", what, strerror(errno));
   exit(1);
-}
-
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void use_processor(unsigned number) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(number, &set);
-  if (sysconf(_SC_NPROCESSORS_ONLN) > 1) sched_setaffinity(0, sizeof set, &set);
 }
 
 // ---- the server
 
-static pid_t start_server(char **command, int ports[3]) {
+static void start_server(char **command, int ports[3]) {
   int out[2];
   if (pipe(out) != 0) die("pipe");
-  pid_t pid = fork();
-  if (pid < 0) die("fork");
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    use_processor(0);
+  server = fork();
+  if (server < 0) die("fork");
+  if (server == 0) {
+    alone_here(LAST_PROCESSOR);
     dup2(out[1], STDOUT_FILENO);
     close(out[0]);
     close(out[1]);
-    execv(command[0], command);
+    execvp(command[0], command);
     die(command[0]);
   }
   close(out[1]);
@@ -99,22 +90,39 @@ static pid_t start_server(char **command, int ports[3]) {
     errno = ECHILD;
     die("the server did not start");
   }
-  return pid;
 }
 
-static double processor_seconds(pid_t pid) {
+static long resident_kb(void) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  long all = 0, resident = 0;
+  snprintf(path, sizeof path, "/proc/%d/statm", (int)server);
   FILE *file = fopen(path, "r");
-  if (file == NULL) die(path);
-  unsigned long user = 0, kernel = 0;
-  int fields = fscanf(file,
-                      "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
-                      "%*u %lu %lu",
-                      &user, &kernel);
+  if (file == NULL || fscanf(file, "%ld %ld", &all, &resident) != 2) die(path);
   fclose(file);
-  if (fields != 2) die(path);
-  return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+// ---- the time
+
+static Mark mark(void) {
+  return (Mark){now_seconds(), times_of(server), times_of(getpid())};
+}
+
+static void start_clock(double seconds) {
+  double now = now_seconds();
+  counted_from = now + seconds / 5;
+  deadline = now + seconds;
+}
+
+// Is there time left? The first fifth ends with all figures at zero.
+static bool goes_on(void) {
+  double now = now_seconds();
+  if (begun.seconds == 0 && now >= counted_from) {
+    begun = mark();
+    done = 0;
+    memset(histogram, 0, sizeof histogram);
+  }
+  return now < deadline;
 }
 
 // ---- requests
@@ -160,7 +168,7 @@ static void send_rest(Connection *c) {
 
 static void begin(Connection *c) {
   c->sent = c->received = 0;
-  c->since = now_ns();
+  c->since = now_seconds();
   if (reconnects) {
     c->fd = dial(SOCK_NONBLOCK);
     watch(c, EPOLL_CTL_ADD, false);
@@ -169,9 +177,9 @@ static void begin(Connection *c) {
 }
 
 static void end(Connection *c) {
-  uint64_t slot = (now_ns() - c->since) / 1000;
-  histogram[slot < SLOTS ? slot : SLOTS - 1]++;
-  requests++;
+  double slot = (now_seconds() - c->since) * 1e6;
+  histogram[slot < SLOTS ? (int)slot : SLOTS - 1]++;
+  done++;
   if (reconnects) close(c->fd);
 }
 
@@ -183,11 +191,15 @@ static void on_event(Connection *c, uint32_t events) {
   if (count <= 0) die("recv");
   c->received += (size_t)count;
   if (c->received < size) return;
+  if (c->received > size || buffer[count - 1] != 'x') {
+    errno = EBADMSG;
+    die("a wrong answer");
+  }
   end(c);
   begin(c);
 }
 
-static void run_requests(int count) {
+static void run_requests(int count, double seconds) {
   poller = epoll_create1(0);
   if (poller < 0) die("epoll_create1");
   for (int i = 0; i < count; i++) {
@@ -197,9 +209,10 @@ static void run_requests(int count) {
       fcntl(c->fd, F_SETFL, O_NONBLOCK);
       watch(c, EPOLL_CTL_ADD, false);
     }
-    begin(c);
   }
-  while (now_ns() < deadline) {
+  start_clock(seconds);
+  for (int i = 0; i < count; i++) begin(&connections[i]);
+  while (goes_on()) {
     struct epoll_event events[64];
     int ready = epoll_wait(poller, events, 64, 100);
     for (int i = 0; i < ready; i++) {
@@ -211,7 +224,7 @@ static void run_requests(int count) {
 
 // The latency that this share of the requests doesn't exceed.
 static int percentile(double share) {
-  uint64_t wanted = (uint64_t)((double)requests * share), sum = 0;
+  uint64_t wanted = (uint64_t)((double)done * share), sum = 0;
   int slot = 0;
   while (slot < SLOTS - 1 && (sum += histogram[slot]) < wanted) slot++;
   return slot;
@@ -219,66 +232,77 @@ static int percentile(double share) {
 
 // ---- one way
 
-static uint64_t run_send(void) {  // the server's, thrown away in the kernel
+static void run_send(double seconds) {  // thrown away in the kernel
   int fd = dial(0);
-  uint64_t total = 0;
-  while (now_ns() < deadline) {
+  start_clock(seconds);
+  while (goes_on()) {
     ssize_t count = recv(fd, NULL, 1 << 20, MSG_TRUNC);
     if (count <= 0) die("recv");
-    total += (uint64_t)count;
+    done += (uint64_t)count;
   }
   close(fd);
-  return total;
 }
 
-static uint64_t run_receive(void) {
+static void run_receive(double seconds) {
   int fd = dial(0);
-  uint64_t total = 0;
-  while (now_ns() < deadline) {
+  start_clock(seconds);
+  while (goes_on()) {
     ssize_t count = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL);
     if (count <= 0) die("send");
-    total += (uint64_t)count;
+    done += (uint64_t)count;
   }
   shutdown(fd, SHUT_WR);
   if (recv(fd, buffer, 1, 0) != 1) die("the server did not answer");
   close(fd);
-  return total;
+}
+
+static void print_figures(bool bytes, long kb_before, long kb_after) {
+  Mark ended = mark();
+  double count = bytes ? (double)done / 1e6 : (double)done;
+  Times used = {ended.server.running - begun.server.running,
+                ended.server.waiting - begun.server.waiting};
+  double per_operation = used.running / 1e3 / count;
+  used.running += ended.load.running - begun.load.running;
+  used.waiting += ended.load.waiting - begun.load.waiting;
+  printf("%.6g %d %d %.6g %.4f %ld %ld\n",
+         count / (ended.seconds - begun.seconds), bytes ? 0 : percentile(0.5),
+         bytes ? 0 : percentile(0.99), per_operation, waited_share(used),
+         kb_before, kb_after);
 }
 
 int main(int argc, char **argv) {
   if (argc < 6) {
-    fprintf(stderr, "see the head of echo_load.c\n");
+    fprintf(stderr, "see the head of net_load.c\n");
     return 2;
   }
-  const char *measure = argv[1];
+  const char *workload = argv[1];
   size = strtoul(argv[2], NULL, 10);
   int count = atoi(argv[3]);
   double seconds = strtod(argv[4], NULL);
   if (size == 0 || size > sizeof message || count > MOST_CONNECTIONS) return 2;
   memset(message, 'x', sizeof message);
+  alarm((unsigned)seconds + 60);
   int ports[3];
-  pid_t server = start_server(argv + 5, ports);
-  use_processor(1);
-  bool sends = strcmp(measure, "send") == 0;
-  bool receives = strcmp(measure, "receive") == 0;
-  reconnects = strcmp(measure, "connect") == 0;
+  start_server(argv + 5, ports);
+  alone_here(FIRST_PROCESSOR);
+  bool sends = strcmp(workload, "send") == 0;
+  bool receives = strcmp(workload, "receive") == 0;
+  reconnects = strcmp(workload, "connect") == 0;
   port = ports[sends ? 1 : receives ? 2 : 0];
-
-  double used = processor_seconds(server);
-  uint64_t began = now_ns();
-  deadline = began + (uint64_t)(seconds * 1e9);
-  double done;
-  if (sends || receives) {
-    done = (double)(sends ? run_send() : run_receive()) / 1e6;
+  long kb_before = resident_kb();
+  if (sends) {
+    run_send(seconds);
+  } else if (receives) {
+    run_receive(seconds);
   } else {
-    run_requests(count);
-    done = (double)requests;
+    run_requests(count, seconds);
   }
-  double elapsed = (double)(now_ns() - began) / 1e9;
-  used = processor_seconds(server) - used;
+  if (begun.seconds == 0 || done == 0) {
+    fprintf(stderr, "net_load: too slow for any figure\n");
+    return 1;
+  }
+  print_figures(sends || receives, kb_before, resident_kb());
   kill(server, SIGKILL);
   waitpid(server, NULL, 0);
-  printf("%.6g %d %d %.6g\n", done / elapsed, percentile(0.5), percentile(0.99),
-         used * 1e6 / done);
   return 0;
 }

@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- The server of the network's benchmarks: what echo_uv.c does, with trio-lua.
--- echo_load.c starts it. Prints three ports: echo, send, receive.
+-- The server of the network's workloads; floor_server.c is its floor, and
+-- net_load.c starts both. Prints three ports: one that echoes, one that sends
+-- until the connection breaks, one that receives and answers with one byte at
+-- the end.
 local trio = require "trio"
 
-local OUTGOING = ("x"):rep(65536)
+local CHUNK = ("x"):rep(65536)
 
 -- The load closes its connections when it has seen enough.
 local function until_broken(handler)
@@ -17,10 +19,10 @@ end
 
 local handlers = {
   function(stream)
-    for chunk in stream do stream:send_all(chunk) end
+    for data in stream do stream:send_all(data) end
   end,
   function(stream)
-    while true do stream:send_all(OUTGOING) end
+    while true do stream:send_all(CHUNK) end
   end,
   function(stream)
     while stream:receive_some() do end
