@@ -38,7 +38,7 @@ BENCHES := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c)) \
   $(if $(shell command -v go),build/bench/peer_go)
 LUA_FILES := $(sort $(shell find lua -name '*.lua'))
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] include/*.h spec/*/*.[ch] \
-  bench/*.[ch] examples/*.c)
+  bench/*.[ch] examples/*/*.c)
 object = $(patsubst %.c,$(B)/obj/%.o,$1)
 OBJECTS := $(call object,$(LIBRARY) build/embedded.c)
 PRODUCTS := $(if $(wildcard src/main.c),$(B)/trio-lua) $(if \
@@ -72,7 +72,7 @@ unit: units  ## run the plain C tests of src/base and src/core
 units:  # always under the sanitizers
 	$(SUBMAKE) VARIANT=asan $(UNITS:spec/%.c=build/asan/unit/%)
 asan: all units  ## the suite under the address and undefined sanitizers
-	$(SUBMAKE) VARIANT=asan build/asan/trio-lua
+	$(SUBMAKE) VARIANT=asan build/asan/trio-lua build/asan/libtrio.a
 	$(RUN) -u -i build/asan/trio-lua -t 300 $(T)
 tsan: all  ## what threads have a part in, under the thread sanitizer
 	$(SUBMAKE) VARIANT=tsan build/tsan/trio-lua

@@ -23,12 +23,14 @@ test|lua-busted|lua5.4 -e 'require "busted.core"'
 test|lua-check|command -v luacheck
 test|socat|command -v socat
 test|ncat|command -v ncat
+test|lua-luv-dev|pkg-config lua5.4-luv
+test|luarocks|command -v luarocks
+test|groff-base|command -v groff
 test|redis-tools|command -v redis-cli
 check|valgrind|command -v valgrind
 check|clang-format|command -v clang-format
 check|clang-tidy|command -v clang-tidy
 check|gdb|command -v gdb
-check|luarocks|command -v luarocks
 LIST
 }
 

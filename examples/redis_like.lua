@@ -36,12 +36,14 @@ local function read_command(stream)
 end
 
 local function serve(stream)
-  for words in read_command, trio.BufferedReceiveStream(stream) do
-    local name = words[1]:upper()
-    local run = commands[name] or function() error("unknown " .. name, 0) end
-    stream:send_all(encode(trio.pcall(run, table.unpack(words, 2))))
-  end
-  stream:aclose()
+  local hung_up = {{trio.BrokenResourceError, function() end}}
+  trio.catch(hung_up, function()
+    for words in read_command, trio.BufferedReceiveStream(stream) do
+      local name = words[1]:upper()
+      local run = commands[name] or function() error("unknown " .. name, 0) end
+      stream:send_all(encode(trio.pcall(run, table.unpack(words, 2))))
+    end
+  end)
 end
 
 trio.run(function()

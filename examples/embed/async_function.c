@@ -63,6 +63,8 @@ static int l_wait(lua_State *L) {
   return trio_await(L, &wait_op, lua_newuserdatauv(L, sizeof(Waiter *), 0));
 }
 
+static pthread_t thread;
+
 static void *write_later(void *arg) {
   usleep(50000);
   uint64_t one = 1;
@@ -70,10 +72,18 @@ static void *write_later(void *arg) {
   return NULL;
 }
 
+static int l_start_thread(lua_State *L) {
+  static int fd;
+  fd = (int)luaL_checkinteger(L, 1);
+  pthread_create(&thread, NULL, write_later, &fd);
+  return 0;
+}
+
 static const char script[] =
     "local trio, fd = require 'trio', ...\n"
     "local scope = trio.move_on_after(0.01, function() wait(fd) end)\n"
     "print('too early:', scope.cancelled_caught)\n"
+    "start_thread(fd)\n"
     "trio.fail_after(5, function() wait(fd) end)\n"
     "print('the other thread has written')\n";
 
@@ -82,14 +92,13 @@ int main(void) {
   luaL_openlibs(L);
   luaL_requiref(L, "trio", luaopen_trio, 0);
   lua_register(L, "wait", l_wait);
+  lua_register(L, "start_thread", l_start_thread);
   int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  pthread_t thread;
-  pthread_create(&thread, NULL, write_later, &fd);
   int status = luaL_loadstring(L, script);
   lua_pushinteger(L, fd);
   if (status == LUA_OK) status = trio_run(L, 1, 0, 0);
   if (status != LUA_OK) fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
-  pthread_join(thread, NULL);
+  if (thread != 0) pthread_join(thread, NULL);
   close(fd);
   lua_close(L);
   return status;

@@ -108,6 +108,8 @@ bool poll_wait(Poll *p, double seconds) {
   return p->timed_out;
 }
 
+void poll_stop(Poll *p) { uv_stop(p->loop); }
+
 void poll_wake(Poll *p) { uv_async_send(&p->async); }
 
 typedef struct Count {

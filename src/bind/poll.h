@@ -23,6 +23,8 @@ void poll_free(Poll *p);
 // Process what is due. Blocks for at most `seconds` (0: not at all, INFINITY:
 // until something happens). Did the whole time pass?
 bool poll_wait(Poll *p, double seconds);
+// In a callback on the loop: let poll_wait return without blocking any more.
+void poll_stop(Poll *p);
 // Make a blocked poll_wait return. Any thread, any signal handler.
 void poll_wake(Poll *p);
 // Is there anything on the loop, besides our own handles, that could happen?

@@ -394,12 +394,20 @@ static void settle_wait(Runner *R, bool whole) {
   if (w.jumps) autojump(R);
 }
 
+// What the run waits for has changed in a callback of libuv. Timers call back
+// before libuv blocks: it must not block then.
+static void end_wait(Sched *s) {
+  poll_stop(CONTAINER_OF(s, Runner, sched)->state->poll);
+}
+
 static void look_outside(Runner *R) {
   if (R->on_wakeup != NULL) R->on_wakeup(R);
   if (R->sched.ready_count > 0 && may_skip_poll(R)) return;
   prepare_wait(R);
   if (R->on_io != NULL) R->on_io(R, R->wait.timeout, true);
+  R->sched.on_change = end_wait;
   bool whole = poll_wait(R->state->poll, R->wait.timeout);
+  R->sched.on_change = NULL;
   if (R->on_io != NULL) R->on_io(R, R->wait.timeout, false);
   settle_wait(R, whole);
 }
