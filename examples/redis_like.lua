@@ -36,8 +36,7 @@ local function read_command(stream)
 end
 
 local function serve(stream)
-  local hung_up = {{trio.BrokenResourceError, function() end}}
-  trio.catch(hung_up, function()
+  trio.catch({{trio.BrokenResourceError, function() end}}, function()
     for words in read_command, trio.BufferedReceiveStream(stream) do
       local name = words[1]:upper()
       local run = commands[name] or function() error("unknown " .. name, 0) end
