@@ -30,15 +30,12 @@ return function(trio, kit)
   local Closer = {__metatable = false}
 
   function Closer:__close()
-    if is_native(self.stream) then
-      self.stream:close()  -- the same, and quicker
-    else
-      trio.aclose_forcefully(self.stream)
-    end
+    trio.aclose_forcefully(self.stream)
   end
 
   local function run_handler(stream, handler)
-    local _ <close> = setmetatable({stream = stream}, Closer)
+    local _ <close> = is_native(stream) and stream  -- the same, and quicker
+      or setmetatable({stream = stream}, Closer)
     handler(stream)
   end
 
@@ -81,13 +78,6 @@ return function(trio, kit)
     end
   end
 
-  -- What the tasks of a server are called in reports.
-  local function name_of_handler(handler)
-    if type(handler) ~= "function" then return tostring(handler) end
-    local info = debug.getinfo(handler, "S")
-    return ("%s:%d"):format(info.short_src, info.linedefined)
-  end
-
   local function name_of_accept(listener)
     local ok, address = pcall(function()
       return listener.socket:getsockname()
@@ -101,7 +91,8 @@ return function(trio, kit)
 
   --- kit.serve(task_status, handler, listeners, handler_nursery)
   function kit.serve(task_status, handler, listeners, handler_nursery)
-    local options = {name = name_of_handler(handler)}
+    local is_function = type(handler) == "function"
+    local options = {name = is_function and handler or tostring(handler)}
     trio.open_nursery(function(nursery)
       for _, listener in ipairs(listeners) do
         nursery:start_soon({name = name_of_accept(listener)}, serve_one,

@@ -2,6 +2,9 @@
 -- socket_listener.lua: trio.SocketListener: accepts connections as streams.
 -- Failures that concern one connection only are nobody's business; those that
 -- concern the listener, or the whole process, are the caller's.
+--
+-- For the sockets of this library it is written in C (src/io/listener.c); here
+-- is the same for sockets that come from a factory of the program.
 
 local error, pcall = error, pcall
 
@@ -15,6 +18,7 @@ end
 
 return function(trio, kit)
   local check, socket = kit.check, trio.socket
+  local native_listener = trio._socket_listener
   local Listener = kit.class("trio.SocketListener", nil, {
     socket = function(self) return rawget(self, "_socket") end,
   })
@@ -78,6 +82,6 @@ return function(trio, kit)
     if not is_listening(sock) then
       check.refuse(1, "SocketListener", "a listening socket expected")
     end
-    return Listener:new({_socket = sock})
+    return native_listener(sock) or Listener:new({_socket = sock})
   end
 end

@@ -47,6 +47,10 @@ void state_open(lua_State *L) {
 }
 
 State *state_of(lua_State *L) {
+  const Runner *R = runner_running;
+  if (R != NULL && R->state->registry == lua_topointer(L, LUA_REGISTRYINDEX)) {
+    return R->state;
+  }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
   State *state = lua_touserdata(L, -1);
   lua_pop(L, 1);
@@ -61,8 +65,7 @@ enum { BALLAST = 4 << 20 };
 static const char buffer_key = 0;
 
 char *state_buffer(lua_State *L) {
-  Runner *R = runner_running;
-  State *state = R != NULL ? R->state : state_of(L);
+  State *state = state_of(L);
   if (state->buffer != NULL) return state->buffer;
   state->buffer = lua_newuserdatauv(L, STATE_BUFFER + BALLAST, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &buffer_key);

@@ -28,7 +28,8 @@ typedef struct State {
   int kept;              // C blocks that stay for later runs
   List resources;        // open ones (bind/resource.c)
   int waiting_fds[2];    // tasks that wait to read and to write (io/watch.c)
-  int resting;           // watches that stay for later sockets (io/watch.c)
+  void *watches;         // the watches of its loop (io/watch.c)
+  int resting;           // those that stay for later sockets
   uint64_t runs;         // serial number of the latest run
   bool installed;        // trio.install was called
   bool default_sigint;   // the host's SIGINT handler counts as the default

@@ -13,6 +13,7 @@ void resolve_open(lua_State *L);
 void file_open(lua_State *L);
 void fs_open(lua_State *L);
 void stream_open(lua_State *L);
+void listener_open(lua_State *L);
 void descriptors_open(lua_State *L);  // called by stream_open
 void process_open(lua_State *L);
 void signal_open(lua_State *L);

@@ -19,7 +19,8 @@
 enum { SELF = 1, DATA = 2, MAX = 2 };
 
 Stream *stream_check(lua_State *L) {
-  Stream *s = class_test(L, SELF, &fd_stream_class);
+  Stream *s = class_test(L, SELF, &socket_stream_class);
+  if (s == NULL) s = class_test(L, SELF, &fd_stream_class);
   return s != NULL ? s : class_check(L, SELF, &socket_stream_class);
 }
 

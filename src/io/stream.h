@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // stream.h: the stream object: stream.c has what it does, stream_kinds.c the
-// classes and how they are made. Private to these two.
+// classes and how they are made. For these two and listener.c.
 #ifndef TRIO_IO_STREAM_H
 #define TRIO_IO_STREAM_H
 
@@ -23,6 +23,11 @@ typedef struct Stream {
 } Stream;
 
 extern const Class socket_stream_class, fd_stream_class;
+
+// Push a stream over the socket at this (absolute) index. [-0, +1, m]
+Stream *stream_new(lua_State *L, int socket);
+// Set what such a stream sets of a connected socket.
+void stream_tune(const Stream *s);
 
 // The stream at index 1. [v]
 Stream *stream_check(lua_State *L);

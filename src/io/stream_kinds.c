@@ -94,22 +94,29 @@ static const luaL_Reg fd_stream_meta[] = {{"__call", stream_next},
 const Class fd_stream_class = {"trio.lowlevel.FdStream", fd_stream_methods,
                                NULL, fd_stream_meta};
 
+Stream *stream_new(lua_State *L, int socket) {
+  Stream *s = class_new(L, &socket_stream_class, sizeof(Stream), 1);
+  lua_pushvalue(L, socket);
+  lua_setiuservalue(L, -2, 1);
+  s->socket = lua_touserdata(L, socket);
+  s->fd = -1;
+  s->can_drain = true;
+  return s;
+}
+
+void stream_tune(const Stream *s) {
+  int on = 1, low = 16384, fd = s->socket->fd;
+  if (fd < 0 || s->socket->family == AF_UNIX) return;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
+}
+
 // trio._socket_stream(socket) -> a stream over a connected stream socket, or
 // nil for anything but a stream socket of this library.
 static int l_socket_stream(lua_State *L) {
-  Socket *socket = class_test(L, 1, &socket_class);
+  const Socket *socket = class_test(L, 1, &socket_class);
   if (socket == NULL || socket->type != SOCK_STREAM) return 0;
-  Stream *s = class_new(L, &socket_stream_class, sizeof(Stream), 1);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  s->socket = socket;
-  s->fd = -1;
-  s->can_drain = true;
-  int on = 1, low = 16384;
-  if (socket->fd >= 0 && socket->family != AF_UNIX) {
-    setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(socket->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
-  }
+  stream_tune(stream_new(L, 1));
   return 1;
 }
 

@@ -42,12 +42,7 @@ typedef struct WatchTable {
 static const char table_key = 0;
 static const Class table_class;
 
-static WatchTable *table_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
-  WatchTable *table = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return table;
-}
+static WatchTable *table_of(lua_State *L) { return state_of(L)->watches; }
 
 static Watch *find(const WatchTable *table, int fd) {
   return fd >= 0 && fd < table->size ? table->watches[fd] : NULL;
@@ -376,6 +371,7 @@ void watch_open(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TNIL) {
     WatchTable *table = class_new(L, &table_class, sizeof(WatchTable), 0);
     table->state = state_of(L);
+    table->state->watches = table;
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
   }
   lua_pop(L, 1);
