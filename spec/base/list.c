@@ -4,17 +4,18 @@
 
 #include "../support/unit.h"
 
-typedef struct Item {
+typedef struct Thing {
   int value;
   Link link;
-} Item;
+  Item item;
+} Thing;
 
 static List list, other;
-static Item items[5];
+static Thing items[5];
 
 static void set_up(int count) {
   list_init(&list);
-  for (int i = 0; i < 5; i++) items[i] = (Item){.value = i};
+  for (int i = 0; i < 5; i++) items[i] = (Thing){.value = i};
   for (int i = 0; i < count; i++) list_push(&list, &items[i].link);
 }
 
@@ -24,7 +25,7 @@ static int digits(const List *from) {
   const Link *left = &from->head;
   for (const Link *at = from->head.next; at != &from->head; at = at->next) {
     if (at->prev != left) return -1;
-    number = number * 10 + CONTAINER_OF(at, Item, link)->value;
+    number = number * 10 + CONTAINER_OF(at, Thing, link)->value;
     left = at;
   }
   return from->head.prev == left ? number : -1;
@@ -118,6 +119,23 @@ static void splice_copes_with_empty_lists(void) {
   CHECK(list_is_empty(&list));
 }
 
+static void a_queue_gives_from_the_front(void) {
+  Queue queue;
+  set_up(0);
+  queue_init(&queue);
+  CHECK(queue_shift(&queue) == NULL);
+  queue_push(&queue, &items[1].item);
+  queue_push(&queue, &items[2].item);
+  queue_push_front(&queue, &items[0].item);
+  for (int i = 0; i < 3; i++) CHECK(queue_shift(&queue) == &items[i].item);
+  CHECK(queue_shift(&queue) == NULL);
+  queue_push_front(&queue, &items[0].item);
+  queue_push(&queue, &items[3].item);
+  CHECK(queue_shift(&queue) == &items[0].item);
+  CHECK(queue_shift(&queue) == &items[3].item);
+  CHECK(queue.first == NULL);
+}
+
 int main(void) {
   UNIT_RUN(starts_empty);
   UNIT_RUN(push_goes_behind_and_push_front_ahead);
@@ -128,5 +146,6 @@ int main(void) {
   UNIT_RUN(shift_takes_from_the_front);
   UNIT_RUN(splice_moves_everything_to_the_end);
   UNIT_RUN(splice_copes_with_empty_lists);
+  UNIT_RUN(a_queue_gives_from_the_front);
   return unit_done();
 }

@@ -128,7 +128,7 @@ static void breaking_wakes_everybody(void) {
     CHECK(core_tasks[i].state == TASK_READY);
     CHECK_NUM(core_tasks[i].wake_code, WAKE_BROKEN);
   }
-  CHECK(list_first(&core_sched.ready) == &core_tasks[0].run_link);
+  CHECK(core_sched.ready.first == &core_tasks[0].run_item);
   lot_break(&lot);
   CHECK_NUM(core_sched.ready_count, 3);
   core_end();

@@ -32,11 +32,11 @@ static void a_batch_takes_all_that_is_ready(void) {
   CHECK_NUM(core_sched.ready_count, 3);
   sched_begin_batch(&core_sched);
   CHECK_NUM(core_sched.ready_count, 0);
-  CHECK(list_is_empty(&core_sched.ready));
+  CHECK(core_sched.ready.first == NULL);
   for (int i = 0; i < 3; i++) {
-    CHECK(list_shift(&core_sched.batch) == &core_tasks[i].run_link);
+    CHECK(queue_shift(&core_sched.batch) == &core_tasks[i].run_item);
   }
-  CHECK(list_is_empty(&core_sched.batch));
+  CHECK(core_sched.batch.first == NULL);
   core_end();
 }
 
@@ -45,14 +45,14 @@ static void what_becomes_ready_meanwhile_waits_for_the_next(void) {
   task_ready(&core_tasks[0]);
   task_ready(&core_tasks[1]);
   sched_begin_batch(&core_sched);
-  list_remove(&core_tasks[0].run_link);
+  CHECK(queue_shift(&core_sched.batch) == &core_tasks[0].run_item);
   core_tasks[0].state = TASK_RUNNING;
   task_ready(&core_tasks[0]);
   CHECK_NUM(core_sched.ready_count, 1);
-  CHECK(list_shift(&core_sched.batch) == &core_tasks[1].run_link);
-  CHECK(list_is_empty(&core_sched.batch));
+  CHECK(queue_shift(&core_sched.batch) == &core_tasks[1].run_item);
+  CHECK(core_sched.batch.first == NULL);
   sched_begin_batch(&core_sched);
-  CHECK(list_shift(&core_sched.batch) == &core_tasks[0].run_link);
+  CHECK(queue_shift(&core_sched.batch) == &core_tasks[0].run_item);
   core_end();
 }
 

@@ -26,7 +26,7 @@ static void a_task_goes_round(void) {
   CHECK(t->state == TASK_NEW);
   task_ready(t);
   CHECK(t->state == TASK_READY);
-  CHECK(list_first(&core_sched.ready) == &t->run_link);
+  CHECK(core_sched.ready.first == &t->run_item);
   CHECK_NUM(core_sched.ready_count, 1);
   core_run(t);
   int object;
@@ -45,7 +45,7 @@ static void a_running_task_may_ask_for_another_turn(void) {
   Task *t = core_run(&core_tasks[0]);
   task_ready(t);
   CHECK(t->state == TASK_READY);
-  CHECK(link_is_linked(&t->run_link));
+  CHECK(core_sched.ready.first == &t->run_item);
   core_end();
 }
 

@@ -35,6 +35,38 @@ describe("a busy task", function()
       assert.is_true(woken_at < 1000, woken_at)
     end)
   end, {real_clock = true})
+
+  -- After `quick` turns that take no time, data comes; then each turn takes 9
+  -- milliseconds. Returns in which of these the data was seen.
+  local function turns_until_woken(quick)
+    local slow, woken_at = 0, nil
+    with_pair(function(a, b)
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          lowlevel.wait_readable(b:fileno())
+          woken_at = slow
+        end)
+        trio.testing.wait_all_tasks_blocked()
+        for _ = 1, quick do lowlevel.checkpoint() end
+        a:send("x")
+        while not woken_at and slow < 64 do
+          slow = slow + 1
+          local stop = trio.current_time() + 0.009
+          while trio.current_time() < stop do end
+          lowlevel.checkpoint()
+        end
+      end)
+    end)
+    return woken_at
+  end
+
+  trio_it("RUN-15 does not keep it long where its steps are long", function()
+    assert.is_true(turns_until_woken(0) <= 10)
+    for quick = 25, 55, 10 do
+      local woken_at = turns_until_woken(quick)
+      assert.is_true(woken_at <= 10, woken_at)
+    end
+  end, {real_clock = true})
 end)
 
 describe("I/O and a deadline of the same pass", function()

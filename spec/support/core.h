@@ -60,11 +60,22 @@ static inline AbortResult core_abort(Task *t, void *self, int code) {
   return core_answer;
 }
 
+// Take it out of the queue, from wherever it stands.
+static inline void core_dequeue(Task *t) {
+  Queue others;
+  queue_init(&others);
+  Item *item;
+  while ((item = queue_shift(&core_sched.ready)) != NULL) {
+    if (item != &t->run_item) queue_push(&others, item);
+  }
+  core_sched.ready = others;
+}
+
 // Make it RUNNING as the loop does, from NEW or READY.
 static inline Task *core_run(Task *t) {
   if (t->state == TASK_NEW) task_ready(t);
   if (t->state == TASK_READY) {
-    list_remove(&t->run_link);
+    core_dequeue(t);
     core_sched.ready_count--;
     t->state = TASK_RUNNING;
   }

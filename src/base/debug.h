@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static inline _Noreturn void debug_fail(const char *what, const char *file,
-                                        int line) {
+__attribute__((cold)) static inline _Noreturn void debug_fail(const char *what,
+                                                              const char *file,
+                                                              int line) {
   fprintf(stderr, "trio: internal contradiction: %s (%s:%d)\n", what, file,
           line);
   abort();
@@ -21,6 +22,7 @@ static inline _Noreturn void debug_fail(const char *what, const char *file,
 #define STATIC_ASSERT(cond) _Static_assert(cond, #cond)
 #define CONTAINER_OF(ptr, type, member) \
   ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define COLD __attribute__((cold, noinline))
 #define UNUSED(x) ((void)(x))
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

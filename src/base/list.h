@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// list.h: intrusive doubly linked ring. A Link sits inside the object that it
+// list.h: intrusive lists.
+//
+// List is a doubly linked ring. A Link sits inside the object that it
 // chains; a List is the ring's head. No allocation, so no operation can fail.
 // A Link that stands in no list has next == NULL (list_remove leaves it so).
 #ifndef TRIO_BASE_LIST_H
@@ -78,6 +80,44 @@ static inline void list_splice(List *to, List *from) {
   last->next = &to->head;
   to->head.prev = last;
   list_init(from);
+}
+
+// Queue is chained one way only: what goes in at either end comes out at the
+// front. Cheaper, for the tasks that are ready.
+typedef struct Item {
+  struct Item *next;
+} Item;
+
+typedef struct Queue {
+  Item *first;
+  Item *last;  // meaningless in an empty one
+} Queue;
+
+static inline void queue_init(Queue *queue) {
+  queue->first = queue->last = NULL;
+}
+
+static inline void queue_push(Queue *queue, Item *item) {
+  item->next = NULL;
+  if (queue->first == NULL) {
+    queue->first = item;
+  } else {
+    queue->last->next = item;
+  }
+  queue->last = item;
+}
+
+static inline void queue_push_front(Queue *queue, Item *item) {
+  item->next = queue->first;
+  if (queue->first == NULL) queue->last = item;
+  queue->first = item;
+}
+
+// Remove and return the first item, or NULL.
+static inline Item *queue_shift(Queue *queue) {
+  Item *item = queue->first;
+  if (item != NULL) queue->first = item->next;
+  return item;
 }
 
 #endif

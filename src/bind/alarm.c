@@ -74,6 +74,7 @@ static void on_signal(int number) {
     return;
   }
   rang = 1;
+  atomic_fetch_add(&runner_signals, 1);
   Runner *R = state->runner;
   if (R == NULL) return;
   poll_wake(state->poll);

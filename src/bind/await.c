@@ -13,7 +13,7 @@
 // Somebody resumed the coroutine L by hand while it waits for trio. Its frame
 // is lost with the error that follows, so the wait must be undone first; the
 // task finds the coroutine dead when its turn comes.
-static int resumed_by_hand(lua_State *L) {
+static COLD int resumed_by_hand(lua_State *L) {
   Runner *R = runner_maybe(L);
   for (int slot = 1; R != NULL && slot <= R->slots; slot++) {
     Task *t = spawn_at(L, slot);
@@ -28,7 +28,7 @@ static int resumed_by_hand(lua_State *L) {
 }
 
 // The task whose wait in L is over.
-static Task *current(lua_State *L) {
+static inline Task *current(lua_State *L) {
   Runner *R = runner_running;
   Task *t = R == NULL ? NULL : R->sched.current;
   if (t == NULL || t->waiting != L || t->state != TASK_RUNNING) {
@@ -50,8 +50,8 @@ Task *await_check(lua_State *L, const char *name) {
 }
 
 // Suspend. What runs next is the continuation, when the task is resumed.
-static int suspend(lua_State *L, Task *t, lua_KContext context,
-                   lua_KFunction k) {
+static inline int suspend(lua_State *L, Task *t, lua_KContext context,
+                          lua_KFunction k) {
   t->waiting = L;
   t->schedule_points++;
   return lua_yieldk(L, 0, context, k);
@@ -70,15 +70,20 @@ static int return_top(lua_State *L, int status, lua_KContext context) {
   return (int)context;
 }
 
-int await_turn_then(lua_State *L, Task *t, lua_KContext context,
-                    lua_KFunction k) {
+static inline int turn(lua_State *L, Task *t, lua_KContext context,
+                       lua_KFunction k) {
   t->values = 0;
   task_ready(t);
   return suspend(L, t, context, k);
 }
 
+int await_turn_then(lua_State *L, Task *t, lua_KContext context,
+                    lua_KFunction k) {
+  return turn(L, t, context, k);
+}
+
 int await_turn(lua_State *L, Task *t, int results) {
-  return await_turn_then(L, t, results, return_top);
+  return turn(L, t, results, return_top);
 }
 
 int await_raise(lua_State *L, Task *t, int code) {
@@ -161,7 +166,7 @@ static int try_op(lua_State *L, Task *t, const Op *op, void *self) {
   if (results == WOULD_BLOCK) return park(L, t, op, self);
   if (op->then == NULL) return await_turn(L, t, results);
   t->self = self;
-  return await_turn_then(L, t, (lua_KContext)op, go_then);
+  return turn(L, t, (lua_KContext)op, go_then);
 }
 
 static int raise_woken(lua_State *L, int status, lua_KContext context) {
@@ -202,7 +207,7 @@ int await(lua_State *L, const Op *op, void *self) {
   t->cancel_points++;
   if (op->attempt != NULL && await_is_interrupted(t)) {
     t->self = self;
-    return await_turn_then(L, t, (lua_KContext)op, retry_op);
+    return turn(L, t, (lua_KContext)op, retry_op);
   }
   return try_op(L, t, op, self);
 }
@@ -217,5 +222,5 @@ static int after_turn(lua_State *L, int status, lua_KContext context) {
 int await_checkpoint(lua_State *L, const char *name) {
   Task *t = await_check(L, name);
   t->cancel_points++;
-  return await_turn_then(L, t, (lua_KContext)name, after_turn);
+  return turn(L, t, (lua_KContext)name, after_turn);
 }

@@ -84,6 +84,7 @@ static void on_signal(int number) {
   // Nobody looks: let the next one kill.
   if (signalled && R->interrupted) signal(number, SIG_DFL);
   signalled = 1;
+  atomic_fetch_add(&runner_signals, 1);
   R->interrupted = true;
   Task *t = R->sched.current;
   if (t != NULL) {

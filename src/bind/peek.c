@@ -43,6 +43,7 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
 static void on_signal(int number) {
   UNUSED(number);
   wanted = 1;
+  atomic_fetch_add(&runner_signals, 1);
   Runner *R = state->runner;
   lua_State *L = main_thread;
   if (R != NULL) {

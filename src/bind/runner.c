@@ -23,6 +23,7 @@ static const double MAX_WAIT = 24 * 60 * 60;
 static const char state_key = 0, crash_key = 0;
 
 _Thread_local Runner *runner_running;
+atomic_uint runner_signals;
 
 static int state_gc(lua_State *L) {
   State *state = lua_touserdata(L, 1);
@@ -128,7 +129,7 @@ void runner_init(lua_State *L, Runner *R) {
   R->state = state;
   R->serial = ++state->runs;
   R->autojump = INFINITY;
-  list_init(&R->pool);
+  queue_init(&R->pool);
   real_clock_init(&R->real_clock);
   sched_init(&R->sched, &R->real_clock.base);
   spawn_begin(L);
@@ -219,7 +220,6 @@ static void reject_yield(lua_State *L, lua_Debug *ar) {
 }
 
 static void yielded(Task *t, int results) {
-  if (t->state != TASK_RUNNING) return;
   lua_pop(t->co, results);
   t->values = 0;
   t->waiting = t->co;
@@ -238,8 +238,8 @@ static void stress(Runner *R) {
 }
 #endif
 
-static void step(Runner *R, Task *t) {
-  slow_steps++;
+static inline void step(Runner *R, Task *t) {
+  slow_steps += 2;
   R->sched.current = t;
   t->state = TASK_RUNNING;
   if (R->on_step != NULL) R->on_step(R, t, true);
@@ -253,16 +253,16 @@ static void step(Runner *R, Task *t) {
     t->depth = 0;
     status = lua_resume(t->co, R->L, values, &results);
   } while (status == LUA_YIELD && t->hopping);
-  if (status == LUA_YIELD) {
-    yielded(t, results);
-  } else {
+  bool ended = status != LUA_YIELD;
+  if (ended) {
     if (status != LUA_OK) t->failed = true;
     task_exited(R, t);
+  } else if (t->state == TASK_RUNNING) {
+    yielded(t, results);
   }
   if (R->on_step != NULL) R->on_step(R, t, false);
-  if (t->state == TASK_DONE && !t->pinned) spawn_release(t);
+  if (ended && !t->pinned) spawn_release(t);
   R->sched.current = NULL;
-  slow_steps++;
 }
 
 // xorshift64*: the schedule's own generator, so that a seed decides it alone.
@@ -277,9 +277,9 @@ static uint64_t next_random(Runner *R) {
 
 static void shuffle_batch(Runner *R) {
   int count = 0;
-  Link *link;
-  while ((link = list_shift(&R->sched.batch)) != NULL) {
-    R->shuffle[count++] = CONTAINER_OF(link, Task, run_link);
+  Item *item;
+  while ((item = queue_shift(&R->sched.batch)) != NULL) {
+    R->shuffle[count++] = CONTAINER_OF(item, Task, run_item);
   }
   for (int i = count - 1; i > 0; i--) {
     int j = (int)(next_random(R) % (uint64_t)(i + 1));
@@ -288,26 +288,30 @@ static void shuffle_batch(Runner *R) {
     R->shuffle[i] = other;
   }
   for (int i = 0; i < count; i++) {
-    list_push(&R->sched.batch, &R->shuffle[i]->run_link);
+    queue_push(&R->sched.batch, &R->shuffle[i]->run_item);
   }
 }
 
-static void run_batch(Runner *R) {
+// A yield leaves the processor's prediction of returns in disorder. So what
+// resumes tasks doesn't return after each batch: it is a part of the loop.
+static inline __attribute__((always_inline)) void run_batch(Runner *R) {
   Sched *s = &R->sched;
   sched_begin_batch(s);
   if (R->shuffling) shuffle_batch(R);
-  Link *link;
-  while ((link = list_shift(&s->batch)) != NULL) {
+  slow_steps++;
+  Item *item;
+  while ((item = queue_shift(&s->batch)) != NULL) {
     // With many tasks each step starts with cache misses: get the next one's
     // memory on its way.
-    Link *next = list_first(&s->batch);
+    const Item *next = item->next;
     if (next != NULL) {
-      __builtin_prefetch(CONTAINER_OF(next, Task, run_link)->co);
+      __builtin_prefetch(CONTAINER_OF(next, Task, run_item)->co);
       __builtin_prefetch(next->next);
     }
-    step(R, CONTAINER_OF(link, Task, run_link));
-    if (R->crashed) return;
+    step(R, CONTAINER_OF(item, Task, run_item));
+    if (R->crashed) break;
   }
+  slow_steps++;
 }
 
 // Nothing ran for as long as the shortest cushion: wake the tasks that waited
@@ -345,11 +349,14 @@ static void check_deadlock(Runner *R) {
 // While tasks are ready, is it too early for another look at libuv?
 static bool may_skip_poll(Runner *R) {
   Sched *s = &R->sched;
-  if (R->on_io != NULL || ++R->idle_passes >= POLL_EVERY) return false;
-  if (clock_coarse() != R->polled_at) return false;
+  int passes = ++R->idle_passes;
+  if (R->on_io != NULL || passes >= POLL_EVERY) return false;
+  // Has time passed? Where some passes were quick, the next few will be.
+  bool looks = passes % 8 == 0 || (passes & (passes - 1)) == 0;
+  if (looks && clock_coarse() != R->polled_at) return false;
   const HeapNode *first = heap_first(&s->timers);
   if (first == NULL) return true;
-  if (s->clock == &R->real_clock.base && R->idle_passes % 8 != 0) return true;
+  if (s->clock == &R->real_clock.base && passes % 8 != 0) return true;
   return sched_now(s) < first->key;
 }
 
@@ -415,10 +422,15 @@ static void look_outside(Runner *R) {
   settle_wait(R, whole);
 }
 
-static void work(Runner *R) {
-  interrupt_check(R);
-  peek_check(R);
-  alarm_check(R);
+static inline __attribute__((always_inline)) void work(Runner *R) {
+  unsigned signals =
+      atomic_load_explicit(&runner_signals, memory_order_acquire);
+  if (signals != R->signals) {
+    R->signals = signals;
+    interrupt_check(R);
+    peek_check(R);
+    alarm_check(R);
+  }
   if (!R->crashed) run_batch(R);
 }
 

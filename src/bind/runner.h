@@ -9,6 +9,7 @@
 #define TRIO_BIND_RUNNER_H
 
 #include <lua.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,7 +65,7 @@ struct Runner {
   int peak;       // the largest `live` so far
   int slots;      // anchors ever used in this run
   int free_slot;  // first unused anchor, 0: none
-  List pool;      // ended tasks to be used again, by run_link (spawn.c)
+  Queue pool;     // ended tasks to be used again, by run_item (spawn.c)
   int pooled;     // length of `pool`
   int room;       // how many tasks `shuffle` can hold
   bool strict_groups;
@@ -81,6 +82,7 @@ struct Runner {
   double autojump;   // threshold of the mock clock, INFINITY otherwise
   MockClock *mock;   // the clock, if it is one of ours
   bool crashed;      // internal error: the value is in the registry
+  unsigned signals;  // how many of runner_signals it has looked at
   struct Nursery *system_nursery;
   struct Nursery *token_nursery;
   struct TokenQueue *token;         // api/token.c
@@ -107,6 +109,10 @@ struct Runner {
 // The runner whose tick is executing in this OS thread, or NULL.
 extern _Thread_local Runner *runner_running
     __attribute__((tls_model("initial-exec")));
+
+// How many signals came to the process that a loop must look at between steps.
+// For their handlers, which raise it after they have noted what happened.
+extern atomic_uint runner_signals;
 
 // The task that may wait in L: L is its innermost known coroutine. NULL
 // outside of tasks and in coroutines that nobody made known. [-0, +0, -]

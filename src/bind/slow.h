@@ -9,7 +9,8 @@
 #include <lua.h>
 #include <stdint.h>
 
-// Odd while a step runs. Written by the runner, read by the watching thread.
+// Odd while a batch runs, and another number in each step. Written by the
+// runner, read by the watching thread.
 extern _Thread_local volatile uint64_t slow_steps
     __attribute__((tls_model("initial-exec")));
 

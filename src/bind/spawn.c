@@ -90,7 +90,7 @@ void spawn_release(Task *t) {
     return;
   }
   clean(R, t);
-  list_push_front(&R->pool, &t->run_link);
+  queue_push_front(&R->pool, &t->run_item);
   R->pooled++;
 }
 
@@ -103,7 +103,7 @@ void spawn_undo(Task *t) {
 void spawn_trim_pool(Runner *R) {
   while (R->pooled > POOL_LIMIT) {
     R->pooled--;
-    let_go(R, CONTAINER_OF(list_shift(&R->pool), Task, run_link));
+    let_go(R, CONTAINER_OF(queue_shift(&R->pool), Task, run_item));
   }
 }
 
@@ -273,7 +273,7 @@ static void reserve_shuffle(lua_State *L, Runner *R) {
 
 // A task that ended, as good as new; its object is pushed.
 static Task *take_pooled(lua_State *L, Runner *R) {
-  Task *t = CONTAINER_OF(list_shift(&R->pool), Task, run_link);
+  Task *t = CONTAINER_OF(queue_shift(&R->pool), Task, run_item);
   R->pooled--;
   lua_State *co = t->co;
   int slot = t->slot;

@@ -5,8 +5,8 @@
 #include "cancel.h"
 
 void sched_init(Sched *s, Clock *clock) {
-  list_init(&s->ready);
-  list_init(&s->batch);
+  queue_init(&s->ready);
+  queue_init(&s->batch);
   list_init(&s->aborts);
   list_init(&s->idlers);
   heap_init(&s->timers);
@@ -42,9 +42,4 @@ bool sched_expire(Sched *s, double now) {
     timer->fire(timer);
     fired = true;
   }
-}
-
-void sched_begin_batch(Sched *s) {
-  list_splice(&s->batch, &s->ready);
-  s->ready_count = 0;
 }

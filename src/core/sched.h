@@ -24,8 +24,8 @@ typedef struct Timer {
 } Timer;
 
 typedef struct Sched {
-  List ready;            // tasks for the next batch, by run_link
-  List batch;            // tasks of this batch that have not run yet
+  Queue ready;           // tasks for the next batch, by run_item
+  Queue batch;           // tasks of this batch that have not run yet
   size_t ready_count;    // length of `ready`
   struct Task *current;  // whose step runs now, or NULL
   Heap timers;
@@ -59,7 +59,12 @@ double sched_next_deadline(const Sched *s);
 // Fire every timer that is due at `now`; was there one?
 bool sched_expire(Sched *s, double now);
 
-// Move all that is ready into the batch.
-void sched_begin_batch(Sched *s);
+// Move all that is ready into the batch, which is empty.
+static inline void sched_begin_batch(Sched *s) {
+  ASSERT(s->batch.first == NULL);
+  s->batch = s->ready;
+  queue_init(&s->ready);
+  s->ready_count = 0;
+}
 
 #endif

@@ -70,7 +70,7 @@ struct Task {
   // running; `waiting` the one that parked.
   struct lua_State *co, *top, *waiting;
   struct CancelStatus *cancel;  // innermost active status
-  Link run_link;                // in sched->ready or the batch, while READY
+  Item run_item;                // in sched->ready or the batch, while READY
   TaskState state;
   int values;  // how many values the waker moved onto `waiting`
   int wake_code;
@@ -123,11 +123,29 @@ void task_init(struct Task *t, Sched *sched);
 // RUNNING -> PARKED. The caller yields right afterwards.
 void task_park(struct Task *t, AbortFn abort, void *self, const char *name);
 
-// PARKED -> READY with a code for the woken operation.
-void task_wake(struct Task *t, int code);
+// It is READY now; for the two that follow.
+static inline void task_enqueue(struct Task *t) {
+  Sched *s = t->sched;
+  t->state = TASK_READY;
+  t->has_sleep_data = false;
+  queue_push(&s->ready, &t->run_item);
+  s->ready_count++;
+  if (s->on_ready != NULL) s->on_ready(t);
+  if (s->on_change != NULL) s->on_change(s);
+}
 
 // RUNNING or NEW -> READY: run again in the next batch.
-void task_ready(struct Task *t);
+static inline void task_ready(struct Task *t) {
+  ASSERT(t->state == TASK_RUNNING || t->state == TASK_NEW);
+  task_enqueue(t);
+}
+
+// PARKED -> READY with a code for the woken operation.
+static inline void task_wake(struct Task *t, int code) {
+  ASSERT(t->state == TASK_PARKED);
+  t->wake_code = code;
+  task_enqueue(t);
+}
 
 // Try to interrupt a parked task, once per park. No effect in other states.
 void task_abort(struct Task *t, int code);
