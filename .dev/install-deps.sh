@@ -17,6 +17,7 @@ build|libc6-dev|echo '#include <stdio.h>' | "${CC:-cc}" -E -
 build|pkg-config|command -v pkg-config
 build|liblua5.4-dev|pkg-config lua5.4 || pkg-config lua-5.4 || pkg-config lua54 || pkg-config lua '--atleast-version=5.4' '--max-version=5.4.99'
 build|libuv1-dev|pkg-config libuv
+build|libssl-dev|pkg-config openssl '--atleast-version=3.0'
 build|libedit-dev|pkg-config libedit || ! command -v apt-get || [ "$(id -u)" -ne 0 ]
 test|lua5.4|command -v lua5.4
 test|lua-busted|lua5.4 -e 'require "busted.core"'
@@ -27,6 +28,8 @@ test|lua-luv-dev|pkg-config lua5.4-luv
 test|luarocks|command -v luarocks
 test|groff-base|command -v groff
 test|redis-tools|command -v redis-cli
+test|openssl|command -v openssl
+test|gnutls-bin|command -v gnutls-cli
 check|valgrind|command -v valgrind
 check|clang-format|command -v clang-format
 check|clang-tidy|command -v clang-tidy
@@ -51,10 +54,11 @@ advise() {
   cat >&2 <<TEXT
 Missing (by Debian's names): $wanted
 This script installs packages on Debian and its relatives only. Elsewhere:
-  Fedora        gcc make pkgconf lua-devel libuv-devel; luarocks
-  Arch          gcc make pkgconf lua54 libuv; luarocks
-  Alpine        build-base pkgconf lua5.4-dev libuv-dev luarocks5.4
-  Homebrew      pkgconf lua@5.4 libuv luarocks
+  Fedora        gcc make pkgconf lua-devel libuv-devel openssl-devel; luarocks
+  Arch          gcc make pkgconf lua54 libuv openssl; luarocks
+  Alpine        build-base pkgconf lua5.4-dev libuv-dev openssl-dev
+                luarocks5.4
+  Homebrew      pkgconf lua@5.4 libuv openssl@3 luarocks
 and then, for the tests, "luarocks --lua-version 5.4 install busted" and
 "... install luacheck". Lua must be 5.4 and be found by pkg-config as lua5.4,
 lua-5.4, lua54 or lua; its interpreter must be found as lua5.4.

@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Fails on an #include that goes against the layers:
-#   base <- core <- bind <- api, io <- module.c;   cli, main.c use trio.h only
+#   base <- core <- bind <- api, io <- tls <- module.c;   cli, main.c use
+#   trio.h only
 # Inside api and io a file uses the headers of its neighbours only where they
 # are listed here, because they are the ground of the others.
 cd "$(dirname "$0")/.." || exit 1
 exec awk '
   BEGIN {
     rank["base"] = 0; rank["core"] = 1; rank["bind"] = 2
-    rank["api"] = 3; rank["io"] = 3; rank["cli"] = 4; rank["top"] = 5
+    rank["api"] = 3; rank["io"] = 3; rank["tls"] = 4; rank["cli"] = 5
+    rank["top"] = 6
     n = split("api/api api/run api/token_c api/clock api/scope api/nursery api/reschedule api/guard " \
       "api/lock api/channel api/token io/io io/oserror io/signal_names io/process io/process_hide io/watch io/address io/socket " \
       "io/stream io/listener io/parcel io/parcel_wire io/worker api/leftover", words, " ")
@@ -46,6 +48,8 @@ exec awk '
         refuse("no Lua below src/bind")
       if (name == "uv.h" && stem(from) !~ uv)
         refuse("libuv belongs to src/bind/poll.c and src/io")
+      if (name ~ /^openssl\// && from != "tls/openssl.h")
+        refuse("OpenSSL is seen through src/tls/openssl.h only")
       next
     }
     to = target(from, name)

@@ -19,6 +19,7 @@
 #include "bind/runner.h"
 #include "bind/slow.h"
 #include "io/io.h"
+#include "tls/tls.h"
 #include "trio.h"
 
 #ifndef TRIO_VERSION
@@ -36,7 +37,7 @@ static void (*const opens[])(lua_State *) = {
     thread_open,     file_open,    fs_open,        watch_open,
     constants_open,  socket_open,  resolve_open,   stream_open,
     process_open,    signal_open,  interrupt_open, steps_open,
-    trace_open,      slow_open,    listener_open};
+    trace_open,      slow_open,    listener_open,  tls_open};
 
 // Push the chunk of an embedded file: compiled, if this Lua takes it.
 static void load_chunk(lua_State *L, const EmbeddedLua *file) {
