@@ -11,6 +11,7 @@ local docs = require "spec.support.docs"
 -- What the manual calls an object, where the class isn't trio.<Capitalised>.
 local CLASSES = {
   Class = "trio.ErrorClass", clock = "trio.testing.MockClock",
+  context = "trio.ssl.SSLContext", session = "trio.ssl.SSLSession",
   group = "trio.ExceptionGroup", limiter = "trio.CapacityLimiter",
   lot = "trio.lowlevel.ParkingLot", queue = "trio.lowlevel.UnboundedQueue",
   receive = "trio.MemoryReceiveChannel", scope = "trio.CancelScope",

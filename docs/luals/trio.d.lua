@@ -20,6 +20,17 @@ local clock = {}
 ---@class trio.Condition
 local condition = {}
 
+---@class trio.ssl.SSLContext
+---@field check_hostname any
+---@field keylog_filename any
+---@field maximum_version any
+---@field minimum_version any
+---@field num_tickets any
+---@field protocol any
+---@field sni_callback any
+---@field verify_mode any
+local context = {}
+
 ---@class trio.Event
 local event = {}
 
@@ -40,6 +51,7 @@ local limiter = {}
 
 ---@class trio.Listener
 ---@field socket any
+---@field transport_listener any
 local listener = {}
 
 ---@class trio.Lock
@@ -110,8 +122,14 @@ local socket = {}
 
 ---@class trio.Stream
 ---@field buffered any
+---@field context any
+---@field server_hostname any
+---@field server_side any
+---@field session any
+---@field session_reused any
 ---@field socket any
 ---@field stream any
+---@field transport_stream any
 local stream = {}
 
 ---@class trio.lowlevel.Task
@@ -568,6 +586,45 @@ trio.socket.TCP_QUICKACK = nil
 
 ---@type integer
 trio.socket.TCP_USER_TIMEOUT = nil
+
+trio.ssl = {}
+
+---@type string
+trio.ssl.CERT_NONE = nil
+
+---@type string
+trio.ssl.CERT_OPTIONAL = nil
+
+---@type string
+trio.ssl.CERT_REQUIRED = nil
+
+trio.ssl.Purpose = {}
+
+---@type string
+trio.ssl.Purpose.CLIENT_AUTH = nil
+
+---@type string
+trio.ssl.Purpose.SERVER_AUTH = nil
+
+trio.ssl.TLSVersion = {}
+
+---@type string
+trio.ssl.TLSVersion.DTLSv1 = nil
+
+---@type string
+trio.ssl.TLSVersion.DTLSv1_2 = nil
+
+---@type string
+trio.ssl.TLSVersion.TLSv1 = nil
+
+---@type string
+trio.ssl.TLSVersion.TLSv1_1 = nil
+
+---@type string
+trio.ssl.TLSVersion.TLSv1_2 = nil
+
+---@type string
+trio.ssl.TLSVersion.TLSv1_3 = nil
 
 trio.testing = {}
 
@@ -2016,7 +2073,124 @@ function trio.testing.active_thread_count() end
 ---@async
 function trio.testing.wait_all_threads_completed() end
 
+---@param opts? table
+---@return any
+function trio.ssl.create_default_context(opts) end
+
+---The certificate that this side shows to the other one.
+---@param certfile any
+---@param keyfile? any
+---@param password? string
+function context:load_cert_chain(certfile, keyfile, password) end
+
+---Trusts more authorities. `context:load_verify_locations(cafile, capath, cadata)`
+---does the same.
+---@param opts table
+function context:load_verify_locations(opts) end
+
+---Trusts the system's authorities, too.
+function context:load_default_certs() end
+
+---What to speak over the connection (ALPN): a client offers these, the best one
+---first, a server chooses the first of its own that the client has. Where they
+---have none in common, none is chosen, and the handshake goes on.
+---@param protocols any[]
+function context:set_alpn_protocols(protocols) end
+
+---@param list string
+function context:set_ciphers(list) end
+
+---@param list string
+function context:set_ciphersuites(list) end
+
+---@return table
+function context:session_stats() end
+
+---TLS over a stream. The handshake is done by the first `send_all`,
+---`receive_some` or `aclose`, or by `do_handshake`.
+---@param transport any
+---@param context any
+---@param opts? table
+---@return trio.SSLStream
+function trio.SSLStream(transport, context, opts) end
+
+---Does the handshake, or waits for the task that does it. Afterwards it does
+---nothing but a checkpoint. Needed only where one wants to know about the peer
+---before sending anything.
+---@async
+function stream:do_handshake() end
+
+---Ends TLS, but not the connection: says goodbye and waits for the peer's.
+---@async
+---@return any
+function stream:unwrap() end
+
+---@param opts? table
+---@return string
+function stream:getpeercert(opts) end
+
+---@return table
+function stream:cipher() end
+
+---@return any[]
+function stream:shared_ciphers() end
+
+---@return string
+function stream:version() end
+
+---@return string
+function stream:selected_alpn_protocol() end
+
+---@param kind? any
+---@return string
+function stream:get_channel_binding(kind) end
+
+---@return any
+function stream:compression() end
+
+---@return integer
+function stream:pending() end
+
+---Connects as `trio.open_tcp_stream` does, and puts TLS over it. The handshake is
+---yet to come.
+---@async
+---@param host any
+---@param port any
+---@param opts? table
+---@return any
+function trio.open_ssl_over_tcp_stream(host, port, opts) end
+
+---Serves as `trio.serve_tcp` does: the handler gets an `SSLStream`, whose
+---handshake is its own business. An error that it lets out ends the server, as
+---with `serve_tcp`; every client that isn't trusted, or goes away, causes one.
+---@async
+---@param task_status any
+---@param handler async fun(...): ...
+---@param port any
+---@param context any
+---@param opts? table
+---@overload async fun(handler: async fun(...): ..., port: any, context: any, opts?: table)
+function trio.serve_ssl_over_tcp(task_status, handler, port, context, opts) end
+
+---@async
+---@param port any
+---@param context any
+---@param opts? table
+---@return any[]
+function trio.open_ssl_over_tcp_listeners(port, context, opts) end
+
+---Makes an `SSLStream` of every stream that another listener accepts.
+---@param listener any
+---@param context any
+---@param opts? table
+---@return trio.SSLListener
+function trio.SSLListener(listener, context, opts) end
+
 ---@class trio.BufferedReceiveStream: trio.Stream
+
+---@class trio.SSLListener
+
+---@class trio.SSLStream: trio.Stream
 
 ---@class trio.SocketListener
 

@@ -26,6 +26,8 @@ local OPTIONS = {
   session = true,
 }
 
+local CERTIFICATE_OPTIONS = {binary = true}
+
 return function(trio, kit)
   local check, lowlevel = kit.check, trio.lowlevel
   local new_engine = trio.ssl._engine
@@ -362,8 +364,8 @@ return function(trio, kit)
   -- ---- what is known
 
   for _, name in ipairs {
-    "getpeercert", "cipher", "shared_ciphers", "version",
-    "selected_alpn_protocol", "get_channel_binding",
+    "cipher", "shared_ciphers", "version", "selected_alpn_protocol",
+    "get_channel_binding",
   } do
     Stream[name] = function(self, argument)
       Stream.check_self(self, name)
@@ -371,6 +373,14 @@ return function(trio, kit)
       local engine = self._engine
       return engine[name](engine, argument)
     end
+  end
+
+  --- stream:getpeercert([opts])
+  function Stream:getpeercert(opts)
+    Stream.check_self(self, "getpeercert")
+    opts = check.options(opts, 1, "getpeercert", CERTIFICATE_OPTIONS)
+    check_handshake(self, "getpeercert")
+    return self._engine:getpeercert(opts.binary)
   end
 
   --- stream:compression(): always nil: it would be a weakness.
@@ -391,6 +401,13 @@ return function(trio, kit)
       tostring(rawget(self, "_transport")))
   end
 
+  --- kit.check_ssl_context(value, place, name): for functions that the program
+  --- calls.
+  function kit.check_ssl_context(value, place, name)
+    if check.name_of(value) == "trio.ssl.SSLContext" then return end
+    check.refuse(place, name, check.expected("trio.ssl.SSLContext", value), 1)
+  end
+
   local function check_hostname(name)
     if name == nil then return nil end
     if type(name) ~= "string" then
@@ -407,10 +424,8 @@ return function(trio, kit)
   function trio.SSLStream(transport, context, opts)
     if not trio.abc.implements(transport, "Stream") then
       check.refuse(1, "SSLStream", check.expected("stream", transport))
-    elseif check.name_of(context) ~= "trio.ssl.SSLContext" then
-      check.refuse(2, "SSLStream", check.expected("trio.ssl.SSLContext",
-        context))
     end
+    kit.check_ssl_context(context, 2, "SSLStream")
     opts = check.options(opts, 3, "SSLStream", OPTIONS)
     local engine = new_engine(context, opts.server_side,
       check_hostname(opts.server_hostname))

@@ -116,11 +116,17 @@ return function(trio, kit)
     })
   end
 
-  local function check_delay(delay)
-    if delay == nil then return DELAY end
+  --- kit.check_connecting(opts, place, name): the delay. For functions that
+  --- the program calls.
+  function kit.check_connecting(opts, place, name)
+    local delay = opts.happy_eyeballs_delay
+    if delay == nil then delay = DELAY end
     if type(delay) ~= "number" or not (delay >= 0) then
-      check.refuse(3, "open_tcp_stream",
+      check.refuse(place, name,
         "option 'happy_eyeballs_delay' must be a number, not negative", 1)
+    end
+    if opts.local_address ~= nil and type(opts.local_address) ~= "string" then
+      check.refuse(place, name, "option 'local_address' must be a string", 1)
     end
     return delay
   end
@@ -153,19 +159,15 @@ return function(trio, kit)
     check.string(host, 1, "open_tcp_stream")
     port = check.integer(port, 2, "open_tcp_stream", 0)
     opts = check.options(opts, 3, "open_tcp_stream", STREAM_OPTIONS)
-    local delay = check_delay(opts.happy_eyeballs_delay)
-    local local_address = opts.local_address
-    if local_address ~= nil and type(local_address) ~= "string" then
-      check.refuse(3, "open_tcp_stream",
-        "option 'local_address' must be a string")
-    end
+    local delay = kit.check_connecting(opts, 3, "open_tcp_stream")
     check.task("trio.open_tcp_stream")
-    return kit.connect_tcp(host, port, delay, local_address)
+    return kit.connect_tcp(host, port, delay, opts.local_address)
   end
 
   -- ---- listening
 
-  local function check_listening(opts, place, name)
+  --- kit.check_listening(opts, place, name): likewise.
+  function kit.check_listening(opts, place, name)
     if opts.host ~= nil and type(opts.host) ~= "string" then
       check.refuse(place, name, "option 'host' must be a string", 1)
     end
@@ -226,7 +228,7 @@ return function(trio, kit)
   function trio.open_tcp_listeners(port, opts)
     port = check.integer(port, 1, "open_tcp_listeners", 0)
     opts = check.options(opts, 2, "open_tcp_listeners", LISTENER_OPTIONS)
-    check_listening(opts, 2, "open_tcp_listeners")
+    kit.check_listening(opts, 2, "open_tcp_listeners")
     check.task("trio.open_tcp_listeners")
     return kit.listen_tcp(opts.host, port, opts.backlog)
   end
@@ -237,7 +239,7 @@ return function(trio, kit)
     opts = check.options(opts, 3, "serve_tcp", SERVER_OPTIONS)
     kit.check_server(handler, opts.handler_nursery, 3, "serve_tcp")
     port = check.integer(port, 2, "serve_tcp", 0)
-    check_listening(opts, 3, "serve_tcp")
+    kit.check_listening(opts, 3, "serve_tcp")
     check.task("trio.serve_tcp")
     kit.serve(task_status, handler, kit.listen_tcp(opts.host, port,
       opts.backlog), opts.handler_nursery)

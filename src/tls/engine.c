@@ -300,7 +300,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
 
-const Class engine_class = {"trio.ssl.Engine", methods, NULL, meta};
+const Class engine_class = {"TLS engine", methods, NULL, meta};
 
 // ---- making one
 
