@@ -264,10 +264,12 @@ static bool set_defaults(SSL_CTX *ctx, bool is_datagram) {
   // A certificate that the program trusts may be any one of the chain.
   openssl.X509_VERIFY_PARAM_set_flags(openssl.SSL_CTX_get0_param(ctx),
                                       X509_V_FLAG_PARTIAL_CHAIN);
-  static const unsigned char id[] = "trio-lua";
-  return SSL_CTX_set_min_proto_version(
+  // Sessions are resumed in the context in which they were made only.
+  unsigned char id[16];
+  return openssl.RAND_bytes(id, sizeof id) == 1 &&
+         SSL_CTX_set_min_proto_version(
              ctx, is_datagram ? DTLS1_2_VERSION : TLS1_2_VERSION) &&
-         openssl.SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1);
+         openssl.SSL_CTX_set_session_id_context(ctx, id, sizeof id);
 }
 
 // The option `name` of the table at 1, one of `values`; `fallback` if it is

@@ -93,12 +93,33 @@ int context_set_sni_callback(lua_State *L) {
   return 0;
 }
 
-static int on_server_name(SSL *ssl, int *alert, void *data) {
+// The name in the extension of a client's message: after the length of a list,
+// the kind of its only entry (0) and the length of that.
+static bool find_server_name(SSL *ssl, const char **name, size_t *length) {
+  const unsigned char *data;
+  size_t size;
+  if (!openssl.SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data,
+                                         &size) ||
+      size < 5 || data[2] != TLSEXT_NAMETYPE_host_name) {
+    return false;
+  }
+  *name = (const char *)data + 5;
+  *length = ((size_t)data[3] << 8) + data[4];
+  return *length <= size - 5;
+}
+
+// This comes before OpenSSL looks for a session to resume (its callback for
+// SNI would come after that), so a session that was made in one context can't
+// be resumed in another one, which may ask for more.
+static int on_client_hello(SSL *ssl, int *alert, void *data) {
   UNUSED(data);
-  int code = engine_ask_sni_callback(engine_of(ssl));
-  if (code < 0) return SSL_TLSEXT_ERR_OK;
+  const char *name = NULL;
+  size_t length = 0;
+  if (!find_server_name(ssl, &name, &length)) name = NULL;
+  int code = engine_ask_sni_callback(engine_of(ssl), name, length);
+  if (code < 0) return SSL_CLIENT_HELLO_SUCCESS;
   *alert = code;
-  return SSL_TLSEXT_ERR_ALERT_FATAL;
+  return SSL_CLIENT_HELLO_ERROR;
 }
 
 // ---- key log
@@ -136,6 +157,6 @@ static void on_key(const SSL *ssl, const char *line) {
 
 void context_hook(Context *c) {
   openssl.SSL_CTX_set_alpn_select_cb(c->ssl_ctx, on_alpn, NULL);
-  SSL_CTX_set_tlsext_servername_callback(c->ssl_ctx, on_server_name);
+  openssl.SSL_CTX_set_client_hello_cb(c->ssl_ctx, on_client_hello, NULL);
   openssl.SSL_CTX_set_keylog_callback(c->ssl_ctx, on_key);
 }

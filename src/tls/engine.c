@@ -80,45 +80,46 @@ static int finish(lua_State *L, Engine *e, bool ok) {
 
 // ---- the callback for SNI
 
-// (owner, server name or nil, context, callback) -> what it returns
+typedef struct ServerName {
+  const char *text;
+  size_t length;
+} ServerName;
+
+// (engine, owner, ServerName) -> an alert, or nil. Runs protected.
 static int run_sni_callback(lua_State *L) {
-  lua_insert(L, 1);
+  const ServerName *name = lua_touserdata(L, 3);
+  lua_getiuservalue(L, 1, ENGINE_CONTEXT);
+  if (lua_getiuservalue(L, -1, CONTEXT_SNI_CALLBACK) == LUA_TNIL) return 1;
+  lua_pushvalue(L, 2);
+  lua_pushlstring(L, name->text == NULL ? "" : name->text, name->length);
+  if (name->text == NULL) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_pushvalue(L, 4);
   lua_call(L, 3, 1);
   if (lua_isnil(L, -1)) return 1;
-  if (lua_isinteger(L, -1)) {
-    lua_Integer alert = lua_tointeger(L, -1);
-    if (alert >= 0 && alert <= UINT8_MAX) return 1;
-  }
+  lua_Integer alert = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+  if (alert >= 0 && alert <= UINT8_MAX) return 1;
   return luaL_error(L, "sni_callback must return nothing or an alert's number");
 }
 
-// Runs protected: the engine and the owner are its arguments.
-static int prepare_sni_callback(lua_State *L) {
-  Engine *e = engine_check(L);
-  const char *name =
-      openssl.SSL_get_servername(e->ssl, TLSEXT_NAMETYPE_host_name);
-  lua_pushstring(L, name);
-  lua_getiuservalue(L, 1, ENGINE_CONTEXT);
-  lua_getiuservalue(L, -1, CONTEXT_SNI_CALLBACK);
-  lua_remove(L, 1);
-  if (lua_isnil(L, -1)) return 1;
-  return run_sni_callback(L);
-}
-
-int engine_ask_sni_callback(Engine *e) {
+int engine_ask_sni_callback(Engine *e, const char *name, size_t length) {
   lua_State *L = e->L;
-  if (L == NULL || !e->server_side) return -1;
+  if (L == NULL || e->was_asked) return -1;
   if (!lua_checkstack(L, 8)) return SSL_AD_INTERNAL_ERROR;
-  lua_pushcfunction(L, prepare_sni_callback);
+  e->was_asked = true;
+  ServerName server_name = {name, length};
+  lua_pushcfunction(L, run_sni_callback);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  int alert = -1;
-  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+  lua_pushlightuserdata(L, &server_name);
+  if (lua_pcall(L, 3, 1, 0) != LUA_OK) {
     e->has_lua_error = true;
     lua_setiuservalue(L, 1, ENGINE_LUA_ERROR);
     return SSL_AD_HANDSHAKE_FAILURE;
   }
-  if (!lua_isnil(L, -1)) alert = (int)lua_tointeger(L, -1);
+  int alert = lua_isnil(L, -1) ? -1 : (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   return alert;
 }
@@ -233,7 +234,51 @@ static int l_trailing(lua_State *L) {
   return 1;
 }
 
-// ---- settings
+// ---- whom a connection is with
+
+static bool is_ip_address(const char *host) {
+  unsigned char address[sizeof(struct in6_addr)];
+  return inet_pton(AF_INET, host, address) == 1 ||
+         inet_pton(AF_INET6, host, address) == 1;
+}
+
+// Tell the server whom we want, and check that it's the one.
+static bool set_host(const Engine *e, const char *host) {
+  X509_VERIFY_PARAM *param = openssl.SSL_get0_param(e->ssl);
+  bool is_address = is_ip_address(host);
+  if (!is_address && !SSL_set_tlsext_host_name(e->ssl, host)) return false;
+  if (!e->context->check_hostname) return true;
+  openssl.X509_VERIFY_PARAM_set_hostflags(param,
+                                          X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return is_address ? openssl.X509_VERIFY_PARAM_set1_ip_asc(param, host)
+                    : openssl.X509_VERIFY_PARAM_set1_host(param, host, 0);
+}
+
+// Is the host at idx, a string or nil, one for a connection of this context?
+static void check_host(lua_State *L, int idx, const Context *c,
+                       bool server_side) {
+  size_t length;
+  const char *host = luaL_optlstring(L, idx, NULL, &length);
+  if (server_side) {
+    luaL_argcheck(L, host == NULL, idx, "only a client has a server_hostname");
+  } else if (c->is_server_only) {
+    luaL_error(L, "this context is for servers (purpose 'client_auth')");
+  } else if (host == NULL && c->check_hostname) {
+    luaL_error(L, "check_hostname needs a server_hostname");
+  } else if (host != NULL &&
+             (length == 0 || host[0] == '.' || strlen(host) != length)) {
+    luaL_error(L, "server_hostname is not the name of a host");
+  }
+}
+
+// Let OpenSSL ask of the peer what the context says; the host is at idx.
+static void set_demands(lua_State *L, const Engine *e, int idx) {
+  const char *host = lua_tostring(L, idx);
+  openssl.SSL_set_verify(e->ssl, context_verify(e->context, e->server_side),
+                         NULL);
+  openssl.ERR_clear_error();
+  if (host != NULL && !set_host(e, host)) failure_raise(L, "server_hostname");
+}
 
 static int l_set_context(lua_State *L) {
   Engine *e = engine_check(L);
@@ -241,14 +286,21 @@ static int l_set_context(lua_State *L) {
   if (c->is_datagram != e->context->is_datagram) {
     return luaL_argerror(L, 2, "a context of the other protocol");
   }
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, ENGINE_HOST);
+  check_host(L, 3, c, e->server_side);
+  openssl.ERR_clear_error();
   if (openssl.SSL_set_SSL_CTX(e->ssl, c->ssl_ctx) == NULL) {
     return failure_raise(L, "context");
   }
-  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, ENGINE_CONTEXT);
   e->context = c;
+  set_demands(L, e, 3);
   return 0;
 }
+
+// ---- other settings
 
 static int l_set_session(lua_State *L) {
   Engine *e = engine_check(L);
@@ -304,51 +356,11 @@ const Class engine_class = {"TLS engine", methods, NULL, meta};
 
 // ---- making one
 
-static bool is_ip_address(const char *host) {
-  unsigned char address[sizeof(struct in6_addr)];
-  return inet_pton(AF_INET, host, address) == 1 ||
-         inet_pton(AF_INET6, host, address) == 1;
-}
-
-// Tell the server whom we want, and check that it's the one.
-static bool set_host(const Engine *e, const char *host) {
-  X509_VERIFY_PARAM *param = openssl.SSL_get0_param(e->ssl);
-  bool is_address = is_ip_address(host);
-  if (!is_address && !SSL_set_tlsext_host_name(e->ssl, host)) return false;
-  if (!e->context->check_hostname) return true;
-  openssl.X509_VERIFY_PARAM_set_hostflags(param,
-                                          X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  return is_address ? openssl.X509_VERIFY_PARAM_set1_ip_asc(param, host)
-                    : openssl.X509_VERIFY_PARAM_set1_host(param, host, 0);
-}
-
-static void check_host(lua_State *L, const Engine *e) {
-  size_t length;
-  const char *host = luaL_optlstring(L, 3, NULL, &length);
-  if (e->server_side) {
-    luaL_argcheck(L, host == NULL, 3, "only a client has a server_hostname");
-    return;
-  }
-  if (e->context->is_server_only) {
-    luaL_error(L, "this context is for servers (purpose 'client_auth')");
-  }
-  if (host == NULL) {
-    if (!e->context->check_hostname) return;
-    luaL_error(L, "check_hostname needs a server_hostname");
-  }
-  if (length == 0 || host[0] == '.' || strlen(host) != length) {
-    luaL_error(L, "server_hostname is not the name of a host");
-  }
-  lua_pushvalue(L, 3);
-  lua_setiuservalue(L, -2, ENGINE_HOST);
-  openssl.ERR_clear_error();
-  if (!set_host(e, host)) failure_raise(L, "server_hostname");
-}
-
 // _engine(context, server_side [, server_hostname]) -> engine
 static int l_engine(lua_State *L) {
   Context *c = class_check(L, 1, &context_class);
   lua_settop(L, 3);
+  check_host(L, 3, c, lua_toboolean(L, 2));
   Engine *e = class_new(L, &engine_class, sizeof *e, ENGINE_USER_VALUES);
   e->context = c;
   lua_pushvalue(L, 1);
@@ -360,13 +372,14 @@ static int l_engine(lua_State *L) {
   if (bio == NULL) return failure_raise(L, "the connection could not be made");
   openssl.SSL_set_bio(e->ssl, bio, bio);
   openssl.SSL_set_ex_data(e->ssl, 0, e);
-  openssl.SSL_set_verify(e->ssl, context_verify(c, e->server_side), NULL);
   if (e->server_side) {
     openssl.SSL_set_accept_state(e->ssl);
   } else {
     openssl.SSL_set_connect_state(e->ssl);
   }
-  check_host(L, e);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, ENGINE_HOST);
+  set_demands(L, e, 3);
   return 1;
 }
 

@@ -21,6 +21,7 @@ typedef struct Engine {
   bool has_failure;  // `failure` is for the next read
   Failure failure;
   lua_State *L;        // of the running call of handshake, for the callback
+  bool was_asked;      // the callback was called
   bool has_lua_error;  // the callback's error is user value 4
 } Engine;
 
@@ -38,9 +39,10 @@ extern const Class engine_class;
 Engine *engine_check(lua_State *L);
 // The engine of a connection.
 Engine *engine_of(const SSL *ssl);
-// Ask the context's sni_callback, in the middle of a handshake. Returns the
-// alert to refuse with, -1: go on. Never raises.
-int engine_ask_sni_callback(Engine *e);
+// Ask the context's sni_callback, in the middle of a handshake; `name` is NULL
+// if the client has said none. Returns the alert to refuse with, -1: go on.
+// Never raises.
+int engine_ask_sni_callback(Engine *e, const char *name, size_t length);
 
 // Methods (engine_info.c).
 extern const luaL_Reg engine_info_methods[];

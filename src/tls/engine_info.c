@@ -117,7 +117,8 @@ static int push_tls_exporter(lua_State *L, const Engine *e) {
 static int l_get_channel_binding(lua_State *L) {
   static const char *const kinds[] = {"tls-unique", "tls-exporter", NULL};
   const Engine *e = engine_check(L);
-  int kind = luaL_checkoption(L, 2, kinds[0], kinds);
+  bool is_newer = openssl.SSL_version(e->ssl) == TLS1_3_VERSION;
+  int kind = luaL_checkoption(L, 2, kinds[is_newer], kinds);
   return kind == 0 ? push_tls_unique(L, e) : push_tls_exporter(L, e);
 }
 

@@ -28,7 +28,6 @@ typedef struct Function {
 
 // (The names are pasted because some are macros, see the header's end.)
 #undef SSL_CTX_ctrl
-#undef SSL_CTX_callback_ctrl
 #undef SSL_ctrl
 #undef OPENSSL_sk_num
 #undef OPENSSL_sk_value

@@ -21,6 +21,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -36,23 +37,19 @@
   X(SSL_CIPHER_get_name)                    \
   X(SSL_CIPHER_get_version)                 \
   X(SSL_CTX_check_private_key)              \
-  X(SSL_CTX_clear_options)                  \
   X(SSL_CTX_ctrl)                           \
-  X(SSL_CTX_callback_ctrl)                  \
   X(SSL_CTX_free)                           \
   X(SSL_CTX_get_cert_store)                 \
-  X(SSL_CTX_get_ciphers)                    \
   X(SSL_CTX_get0_param)                     \
   X(SSL_CTX_get_num_tickets)                \
-  X(SSL_CTX_get_options)                    \
   X(SSL_CTX_load_verify_dir)                \
   X(SSL_CTX_load_verify_file)               \
   X(SSL_CTX_new)                            \
   X(SSL_CTX_set_alpn_protos)                \
   X(SSL_CTX_set_alpn_select_cb)             \
+  X(SSL_CTX_set_client_hello_cb)            \
   X(SSL_CTX_set_cipher_list)                \
   X(SSL_CTX_set_ciphersuites)               \
-  X(SSL_CTX_set_client_CA_list)             \
   X(SSL_CTX_set_default_passwd_cb)          \
   X(SSL_CTX_set_default_passwd_cb_userdata) \
   X(SSL_CTX_set_default_verify_paths)       \
@@ -60,7 +57,6 @@
   X(SSL_CTX_set_num_tickets)                \
   X(SSL_CTX_set_options)                    \
   X(SSL_CTX_set_session_id_context)         \
-  X(SSL_CTX_up_ref)                         \
   X(SSL_CTX_use_PrivateKey_file)            \
   X(SSL_CTX_use_certificate_chain_file)     \
   X(SSL_SESSION_free)                       \
@@ -73,16 +69,14 @@
   X(SSL_SESSION_up_ref)                     \
   X(SSL_alert_desc_string_long)             \
   X(SSL_ctrl)                               \
+  X(SSL_client_hello_get0_ext)              \
   X(SSL_do_handshake)                       \
   X(SSL_export_keying_material)             \
   X(SSL_free)                               \
   X(SSL_get0_alpn_selected)                 \
   X(SSL_get0_param)                         \
-  X(SSL_get0_verified_chain)                \
   X(SSL_get1_peer_certificate)              \
   X(SSL_get1_session)                       \
-  X(SSL_get1_supported_ciphers)             \
-  X(SSL_get_SSL_CTX)                        \
   X(SSL_get_ciphers)                        \
   X(SSL_get_client_ciphers)                 \
   X(SSL_get_current_cipher)                 \
@@ -90,12 +84,9 @@
   X(SSL_get_ex_data)                        \
   X(SSL_get_finished)                       \
   X(SSL_get_peer_finished)                  \
-  X(SSL_get_servername)                     \
-  X(SSL_get_shutdown)                       \
   X(SSL_get_verify_mode)                    \
   X(SSL_get_verify_result)                  \
   X(SSL_get_version)                        \
-  X(SSL_has_pending)                        \
   X(SSL_is_init_finished)                   \
   X(SSL_key_update)                         \
   X(SSL_new)                                \
@@ -108,7 +99,6 @@
   X(SSL_set_bio)                            \
   X(SSL_set_connect_state)                  \
   X(SSL_set_ex_data)                        \
-  X(SSL_set_hostflags)                      \
   X(SSL_set_options)                        \
   X(SSL_set_session)                        \
   X(SSL_set_verify)                         \
@@ -129,7 +119,6 @@
   X(BIO_get_data)                    \
   X(BIO_meth_free)                   \
   X(BIO_meth_new)                    \
-  X(BIO_meth_set_create)             \
   X(BIO_meth_set_ctrl)               \
   X(BIO_meth_set_read_ex)            \
   X(BIO_meth_set_write_ex)           \
@@ -156,8 +145,8 @@
   X(OPENSSL_sk_free)                 \
   X(OPENSSL_sk_find)                 \
   X(OPENSSL_sk_value)                \
-  X(OpenSSL_version)                 \
   X(PEM_read_bio_X509)               \
+  X(RAND_bytes)                      \
   X(X509_NAME_ENTRY_get_data)        \
   X(X509_NAME_ENTRY_get_object)      \
   X(X509_NAME_entry_count)           \
@@ -166,8 +155,6 @@
   X(X509_VERIFY_PARAM_set1_host)     \
   X(X509_VERIFY_PARAM_set1_ip_asc)   \
   X(X509_VERIFY_PARAM_set_flags)     \
-  X(X509_VERIFY_PARAM_clear_flags)   \
-  X(X509_VERIFY_PARAM_get_flags)     \
   X(X509_VERIFY_PARAM_set_hostflags) \
   X(X509_free)                       \
   X(X509_get0_notAfter)              \
@@ -197,7 +184,6 @@ void openssl_load(lua_State *L);
 
 // For OpenSSL's macros.
 #define SSL_CTX_ctrl openssl.SSL_CTX_ctrl
-#define SSL_CTX_callback_ctrl openssl.SSL_CTX_callback_ctrl
 #define SSL_ctrl openssl.SSL_ctrl
 #define OPENSSL_sk_num openssl.OPENSSL_sk_num
 #define OPENSSL_sk_value openssl.OPENSSL_sk_value
