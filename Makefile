@@ -51,7 +51,7 @@ SUBMAKE = @$(MAKE) $(if $(V),,-s) \
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
 .PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
-  stress bench lint luacheck house layers mirror symbols fmt coverage \
+  stress bench guard guard-update lint luacheck house layers mirror symbols fmt coverage \
   luals gdb install clean help
 .DELETE_ON_ERROR .SECONDARY:
 
@@ -93,6 +93,11 @@ stress: all  ## the long runs: ten million messages through a channel
 bench: all $(BENCHES)  ## compare with C and others: QUICK=1, T='echo64 spawn',
                ## GROWTH=1 for the cost with many tasks and connections
 	@build/trio-lua bench/$(if $(GROWTH),growth,run).lua $(T)
+guard: export BENCH_CFLAGS = $(CFLAGS)
+guard: all  ## instructions per operation, against bench/instructions.txt
+	@build/trio-lua bench/guard.lua $(if $(filter update,$(GUARD)),update)
+guard-update:  ## write that file anew, and say why in the commit
+	$(SUBMAKE) guard GUARD=update
 lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
 	@clang-format --dry-run --Werror $(C_FILES)
 	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \

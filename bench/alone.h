@@ -75,6 +75,11 @@ static inline void alone_here(Where where) {
     CPU_SET(chosen, &one);  // nothing where there is none
     sched_setaffinity(0, sizeof one, &one);
   }
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setsid();
   setpriority(PRIO_PROCESS, 0, -20);

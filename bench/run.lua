@@ -157,8 +157,8 @@ local function print_line(line, results, systems)
 end
 
 local function print_head(systems)
-  local texts = {("%-" .. WIDTH.title .. "s"):format "",
-    cell("floor", WIDTH.number), cell("trio-lua", WIDTH.number + 1), (" "):rep(4),
+  local texts = {(" "):rep(WIDTH.title), cell("floor", WIDTH.number),
+    cell("trio-lua", WIDTH.number + 1), (" "):rep(4),
     cell("ratio", WIDTH.ratio), cell("target  ", WIDTH.target)}
   for i = 2, #systems do
     texts[#texts + 1] = cell(systems[i].title, WIDTH.peer)

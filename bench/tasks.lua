@@ -188,6 +188,24 @@ function workloads.beside_sleepers(tasks, rounds)
   end)
 end
 
+-- A message there and back through the kernel, between two tasks.
+function workloads.stream(_, rounds)
+  local a, b = trio.socket.socketpair()
+  local near, far = trio.SocketStream(a), trio.SocketStream(b)
+  local start = clock()
+  open_nursery(function(nursery)
+    nursery:start_soon(function()
+      for data in far do far:send_all(data) end
+    end)
+    for _ = 1, rounds do
+      near:send_all "0123456789abcdef"
+      near:receive_some()
+    end
+    near:aclose()
+  end)
+  report(clock() - start, rounds)
+end
+
 local name, tasks, rounds = ...
 local work = workloads[name] or error("no workload " .. tostring(name), 0)
 trio.run(work, math.tointeger(tasks), math.tointeger(rounds))

@@ -11,13 +11,21 @@
 #   -i PROGRAM  the interpreter under test (default: build/trio-lua)
 #   -u FOLDER   where the unit test programs were built; without it they and
 #               the folders of their sources are left out
-#   -c TARGETS  make targets to run as well, each counted as one test
+#   -c TARGETS  make targets to run as well, each counted as one test, or as
+#               those that it reports (in TAP)
 #   -f NAME     only tests whose name contains this text
 #   -w COMMAND  run the interpreter under this command, such as valgrind
 #   -t SECONDS  time limit of one file (default: 120)
 #   -j N        processes at a time (default: one per processor)
 set -u
 cd "$(dirname "$0")/.." || exit 1
+
+# The TAP in a job's log, as its report.
+read_tap() {
+  sed -n -e 's/^not ok [0-9]* - /fail /p' \
+    -e 's/^ok [0-9]* - .* # SKIP /skip /p' -e 's/^ok [0-9]* - /ok /p' \
+    -e 's/^1\.\.[0-9]*$/done/p' "$out.log" >"$out.report"
+}
 
 # One job: run it, leave its log, its counts and what went wrong in $WORK.
 # Runs in a process of its own: `run.sh --job KIND NAME`.
@@ -40,15 +48,19 @@ if [ "${1-}" = --job ]; then
       # shellcheck disable=SC2086
       $LIMIT "build/asan/unit/$name" >"$out.log" 2>&1 </dev/null
       status=$?
-      sed -n -e 's/^not ok [0-9]* - /fail /p' -e 's/^ok [0-9]* - /ok /p' \
-        -e 's/^1\.\.[0-9]*$/done/p' "$out.log" >"$out.report"
+      read_tap
       finished='^done'
       ;;
     check)
       $MAKE_COMMAND "$name" >"$out.log" 2>&1 </dev/null
       status=$?
-      if [ $status -eq 0 ]; then echo "ok $name"; else echo "fail $name"; fi \
-        >"$out.report"
+      if grep -q '^1\.\.[0-9]' "$out.log"; then
+        read_tap
+      elif [ $status -eq 0 ]; then
+        echo "ok $name" >"$out.report"
+      else
+        echo "fail $name" >"$out.report"
+      fi
       finished='^'
       ;;
   esac
