@@ -26,6 +26,7 @@ print(ok)
 for leaf in err:leaves() do
   -- Without what differs from machine to machine: addresses and folders.
   local text = tostring(leaf):gsub("<Task '(.-)' at 0x%x+>", "task %1")
+    :gsub("0x%x+ ", "")
   print((text:gsub("[^ ]*/", "")))
 end
 
@@ -34,5 +35,7 @@ false
 DeadlockError: every task is blocked and nothing is left that could wake one:
   task deadlock.lua:14 waits in the end of trio.open_nursery at deadlock.lua:16
   task one waits in Lock:with at deadlock.lua:10
+    for <trio.Lock locked, 1 waiting>, held by task two
   task two waits in Lock:with at deadlock.lua:10
+    for <trio.Lock locked, 1 waiting>, held by task one
 ]]

@@ -254,3 +254,58 @@ describe("no deadlock", function()
     end
   end)
 end)
+
+describe("the report of a deadlock", function()
+  -- What it says about the task of that name.
+  local function line_of(err, name)
+    local text = tostring(err) .. "\n  <"
+    local line = text:match("\n  <Task '" .. name .. "' at (.-)\n  <")
+    return (line:gsub("0x%x+", "ADDR"))
+  end
+
+  it("says who holds what each task waits for", function()
+    local a, b = trio.Lock(), trio.StrictFIFOLock()
+    local condition = trio.Condition()
+    local limiter = trio.CapacityLimiter(2)
+    local ok, err = pcall(trio.run, {on_deadlock = "raise"}, function()
+      trio.open_nursery(function(nursery)
+        nursery:start_soon({name = "first"}, function()
+          a:acquire()
+          limiter:acquire()
+          condition:acquire()
+          lowlevel.checkpoint()
+          b:acquire()
+        end)
+        nursery:start_soon({name = "second"}, function()
+          b:acquire()
+          limiter:acquire_on_behalf_of("a job")
+          for _ = 1, 3 do lowlevel.checkpoint() end
+          a:acquire()
+        end)
+        nursery:start_soon({name = "third"}, function()
+          for _ = 1, 6 do lowlevel.checkpoint() end
+          limiter:acquire()
+        end)
+        nursery:start_soon({name = "fourth"}, function()
+          for _ = 1, 6 do lowlevel.checkpoint() end
+          condition:acquire()
+        end)
+        nursery:start_soon({name = "fifth"}, trio.sleep_forever)
+      end)
+    end)
+    assert.is_false(ok)
+    err = err.exceptions[1]
+    assert.truthy(line_of(err, "first"):find(
+      "\n    for <trio.StrictFIFOLock ADDR locked, 1 waiting>, " ..
+      "held by <Task 'second' at ADDR>$"), tostring(err))
+    assert.truthy(line_of(err, "second"):find(" for <trio.Lock ADDR " ..
+      "locked, 1 waiting>, held by <Task 'first' at ADDR>$"), tostring(err))
+    local third = line_of(err, "third")
+    assert.truthy(third:find(", held by ", 1, true), third)
+    assert.truthy(third:find("<Task 'first' at ADDR>", 1, true), third)
+    assert.truthy(third:find("a job", 1, true), third)
+    assert.truthy(line_of(err, "fourth"):find(
+      ">, held by <Task 'first' at ADDR>$"), tostring(err))
+    assert.is_nil(line_of(err, "fifth"):find(" for ", 1, true))
+  end)
+end)

@@ -135,6 +135,77 @@ void explain_push_wait(lua_State *L, Task *t) {
   }
 }
 
+// Push the object whose method the suspended coroutine waits in, if it is one
+// of the library's: the first argument of the innermost C function.
+static bool push_object(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  if (!lua_checkstack(co, 1) || !lua_getstack(co, 0, &ar)) return false;
+  if (lua_getlocal(co, &ar, 1) == NULL) return false;
+  lua_xmove(co, L, 1);
+  if (lua_isuserdata(L, -1) && luaL_getmetafield(L, -1, "__name")) {
+    bool ours = strncmp(luaL_tolstring(L, -1, NULL), "trio.", 5) == 0;
+    lua_pop(L, 2);
+    if (ours) return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+// Add the value on top of the stack to a text below it.
+static void add_holder(lua_State *L, int text) {
+  explain_push_error(L, -1);  // a borrower is any value
+  lua_pushfstring(L, "%s%s%s", lua_tostring(L, text),
+                  lua_rawlen(L, text) == 0 ? ", held by " : ", ",
+                  lua_tostring(L, -1));
+  lua_replace(L, text);
+  lua_settop(L, text);
+}
+
+// Push who holds the object with these statistics: a text that is empty or
+// begins with ", ".
+static void push_holders(lua_State *L, int statistics) {
+  lua_pushliteral(L, "");
+  int text = lua_gettop(L);
+  if (lua_getfield(L, statistics, "lock_statistics") == LUA_TTABLE) {
+    lua_replace(L, statistics);  // of a Condition
+  }
+  lua_settop(L, text);
+  if (lua_getfield(L, statistics, "owner") != LUA_TNIL) {
+    add_holder(L, text);
+    return;
+  }
+  lua_settop(L, text);
+  if (lua_getfield(L, statistics, "borrowers") != LUA_TTABLE) {
+    lua_settop(L, text);
+    return;
+  }
+  lua_insert(L, text);
+  for (int i = 1; lua_rawgeti(L, text, i) != LUA_TNIL; i++) {
+    add_holder(L, text + 1);
+  }
+  lua_pop(L, 1);
+  lua_remove(L, text);
+}
+
+// Push what the parked task waits for and who holds that, where it is an object
+// with statistics: a text that is empty or a line of its own.
+static void push_awaited(lua_State *L, Task *t) {
+  lua_pushliteral(L, "");
+  int text = lua_gettop(L);
+  if (t->state != TASK_PARKED || !push_object(L, t->waiting)) return;
+  int object = lua_gettop(L);
+  if (lua_getfield(L, object, "statistics") == LUA_TFUNCTION) {
+    lua_pushvalue(L, object);
+    lua_call(L, 1, 1);
+    push_holders(L, object + 1);
+    const char *holders = lua_tostring(L, -1);
+    lua_pushfstring(L, "\n    for %s%s", luaL_tolstring(L, object, NULL),
+                    holders);
+    lua_replace(L, text);
+  }
+  lua_settop(L, text);
+}
+
 // Under a protected call: (runner) -> the error.
 static int make_deadlock(lua_State *L) {
   const Runner *R = lua_touserdata(L, 1);
@@ -148,9 +219,11 @@ static int make_deadlock(lua_State *L) {
     if (t == NULL || t->system || t->state == TASK_DONE) continue;
     task_push_repr(L, t);
     explain_push_wait(L, t);
-    lua_pushfstring(L, "\n  %s %s", lua_tostring(L, -2), lua_tostring(L, -1));
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    push_awaited(L, t);
+    lua_pushfstring(L, "\n  %s %s%s", lua_tostring(L, -3), lua_tostring(L, -2),
+                    lua_tostring(L, -1));
+    lua_replace(L, -4);
+    lua_pop(L, 2);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);

@@ -15,7 +15,8 @@ int explain_no_wait(lua_State *L, const char *name);
 // Push that text, without a position. [-0, +1, m]
 void explain_push_no_wait(lua_State *L, const char *name);
 
-// Make the DeadlockError that names every blocked task, while they are still
+// Make the DeadlockError that names every blocked task, what it waits for and
+// who holds that, while they are still
 // blocked; and push it, for main. [-0, +0, -] on R->L, [-0, +1, -]
 void explain_note_deadlock(Runner *R);
 void explain_push_deadlock(lua_State *L);
