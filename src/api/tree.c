@@ -135,8 +135,30 @@ static int l_task_tree(lua_State *L) {
   return 1;
 }
 
+// trio.lowlevel._scopes_of(task) -> its open scopes, from the innermost on:
+// {serial, what, is cancelled, serial, ...}. For traces.
+static int l_scopes_of(lua_State *L) {
+  TaskObject *object = class_check(L, 1, &task_class);
+  Task *t = &object->task;
+  lua_newtable(L);
+  if (t->state == TASK_DONE) return 1;
+  int count = 0;
+  for (const CancelStatus *c = t->cancel; c != NULL && c != t->base;
+       c = c->parent) {
+    lua_pushinteger(L, (lua_Integer)c->serial);
+    lua_rawseti(L, 2, ++count);
+    lua_pushstring(L, nursery_of(t, c) != NULL ? "nursery" : "scope");
+    lua_rawseti(L, 2, ++count);
+    lua_pushboolean(L, c->called);
+    lua_rawseti(L, 2, ++count);
+  }
+  return 1;
+}
+
 void tree_open(lua_State *L) {
   lua_getfield(L, -1, "lowlevel");
+  lua_pushcfunction(L, l_scopes_of);
+  lua_setfield(L, -2, "_scopes_of");
   lua_pushcfunction(L, l_task_tree);
   lua_setfield(L, -2, "task_tree");
   lua_pop(L, 1);

@@ -135,9 +135,7 @@ void explain_push_wait(lua_State *L, Task *t) {
   }
 }
 
-// Push the object whose method the suspended coroutine waits in, if it is one
-// of the library's: the first argument of the innermost C function.
-static bool push_object(lua_State *L, lua_State *co) {
+bool explain_push_object(lua_State *L, lua_State *co) {
   lua_Debug ar;
   if (!lua_checkstack(co, 1) || !lua_getstack(co, 0, &ar)) return false;
   if (lua_getlocal(co, &ar, 1) == NULL) return false;
@@ -192,7 +190,7 @@ static void push_holders(lua_State *L, int statistics) {
 static void push_awaited(lua_State *L, Task *t) {
   lua_pushliteral(L, "");
   int text = lua_gettop(L);
-  if (t->state != TASK_PARKED || !push_object(L, t->waiting)) return;
+  if (t->state != TASK_PARKED || !explain_push_object(L, t->waiting)) return;
   int object = lua_gettop(L);
   if (lua_getfield(L, object, "statistics") == LUA_TFUNCTION) {
     lua_pushvalue(L, object);

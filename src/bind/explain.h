@@ -21,6 +21,11 @@ void explain_push_no_wait(lua_State *L, const char *name);
 void explain_note_deadlock(Runner *R);
 void explain_push_deadlock(lua_State *L);
 
+// Push the object whose method the suspended coroutine waits in, if it is one
+// of the library's: the first argument of the innermost C function. Otherwise
+// push nothing and return false. [-0, +(0|1), m]
+bool explain_push_object(lua_State *L, lua_State *co);
+
 // Push text for any error value; its own __tostring may fail. [-0, +1, m]
 void explain_push_error(lua_State *L, int idx);
 
