@@ -187,6 +187,23 @@ trio.run(function()
 end)]]}})
     assert.matches("s.lua:4: an FdStream was never closed", result.err)
   end)
+
+  it("that a task of the library made is reported with who started that",
+     function()
+    local result = cli.run("PROG -W s.lua", {files = {["s.lua"] = [[
+local trio = require "trio"
+trio.run(function()
+  trio.open_nursery(function(nursery)
+    local process =
+      nursery:start(trio.run_process, {"true"}, {stdin = "pipe"})
+    nursery:start_soon(
+      trio.lowlevel.open_process, {"true"}, {stdin = "pipe"})
+    kept = process
+  end)
+end)]]}})
+    assert.matches("s.lua:5: an FdStream was never closed", result.err)
+    assert.matches("s.lua:3: an FdStream was never closed", result.err)
+  end)
 end)
 
 describe("standard input and output", function()

@@ -74,6 +74,10 @@ void nursery_abandon_all(Task *t) {
   }
 }
 
+Task *nursery_parent_of(const Task *t) {
+  return t->parent == NULL ? NULL : t->parent->parent;
+}
+
 Nursery *nursery_push(lua_State *L, Task *t, bool strict) {
   Nursery *n = class_new(L, &nursery_class, sizeof(Nursery), NURSERY_VALUES);
   int at = lua_gettop(L);

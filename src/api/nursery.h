@@ -70,6 +70,8 @@ int nursery_leave(lua_State *L, void *self, int status);
 // The task ended with nurseries open in some coroutine: cancel and forget
 // them. For Runner.abandon.
 void nursery_abandon_all(Task *t);
+// The task that opened the nursery that the task is in; NULL for the root.
+Task *nursery_parent_of(const Task *t);
 
 // Push the nursery's object, nil for NULL; while it is open. [-0, +1, -]
 void nursery_push_object(lua_State *L, Nursery *n);

@@ -298,6 +298,7 @@ static int set_up(lua_State *L) {
 void run_begin(lua_State *L, Runner *R, int opts, int count) {
   runner_init(L, R);
   R->abandon = nursery_abandon_all;
+  R->parent_of = nursery_parent_of;
   int base = lua_gettop(L) - count;  // main, then its arguments
   lua_pushcfunction(L, set_up);
   lua_insert(L, base);

@@ -21,14 +21,26 @@ static bool is_library(const char *source) {
   return strncmp(source, "=trio/", 6) == 0;
 }
 
-void resource_origin(lua_State *L, Resource *r, int level) {
+// Note the first line of the program in that coroutine.
+static bool note_line(lua_State *co, Resource *r, int level) {
   lua_Debug ar;
-  for (; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
+  for (; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
     if (ar.currentline <= 0 || is_library(ar.source)) continue;
     snprintf(r->where, sizeof r->where, "%s:%d: ", ar.short_src,
              ar.currentline);
-    return;
+    return true;
+  }
+  return false;
+}
+
+void resource_origin(lua_State *L, Resource *r, int level) {
+  if (note_line(L, r, level)) return;
+  // A task that the program didn't write: nursery:start(trio.run_process, ...)
+  // The lines are those of the tasks that wait for it.
+  Task *t = task_maybe(L);
+  while (t != NULL && (t = runner_of_task(t)->parent_of(t)) != NULL) {
+    if (t->state == TASK_PARKED && note_line(t->waiting, r, 0)) return;
   }
 }
 

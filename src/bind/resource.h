@@ -25,7 +25,8 @@ typedef struct Resource {
 void resource_open(lua_State *L, Resource *r, const char *kind,
                    void (*close)(lua_State *L, Resource *r));
 // Note the line that runs at this level of the stack, or at the first one
-// above that is not in the library's own Lua, as its creator. No failure.
+// above that is not in the library's own Lua, as its creator; where there is
+// none, in the tasks that wait for this one. No failure.
 void resource_origin(lua_State *L, Resource *r, int level);
 // It was closed properly. Idempotent.
 void resource_done(Resource *r);

@@ -95,6 +95,8 @@ struct Runner {
   void (*on_lost)(Runner *R);
   // Forget the nurseries that an ended task left open (api/nursery.c).
   void (*abandon)(Task *t);
+  // The task that opened this one's nursery, or NULL (api/nursery.c).
+  Task *(*parent_of)(const Task *t);
   // Hooks of the instruments; NULL without. They never raise.
   void (*on_run)(Runner *R, bool before);
   void (*on_spawn)(Runner *R, Task *t);
