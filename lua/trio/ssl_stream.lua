@@ -44,7 +44,7 @@ return function(trio, kit)
     context = function(self) return self._engine:context() end,
     server_side = function(self) return self._server_side end,
     server_hostname = function(self) return rawget(self, "_hostname") end,
-    session = function(self) return self._engine:session() end,
+    session = function(self) return (self._engine:session()) end,
     session_reused = function(self)
       check_handshake(self, "session_reused")
       return self._engine:session_reused()
@@ -371,7 +371,7 @@ return function(trio, kit)
       Stream.check_self(self, name)
       check_handshake(self, name)
       local engine = self._engine
-      return engine[name](engine, argument)
+      return (engine[name](engine, argument))
     end
   end
 
@@ -380,7 +380,7 @@ return function(trio, kit)
     Stream.check_self(self, "getpeercert")
     opts = check.options(opts, 1, "getpeercert", CERTIFICATE_OPTIONS)
     check_handshake(self, "getpeercert")
-    return self._engine:getpeercert(opts.binary)
+    return (self._engine:getpeercert(opts.binary))
   end
 
   --- stream:compression(): always nil: it would be a weakness.
