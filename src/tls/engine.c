@@ -7,7 +7,8 @@
 //   engine:take() -> data        what the transport must send, in one string;
 //                                nil: nothing. After *every* call of these:
 //   engine:handshake(owner)      -> true: done. Owner: what sni_callback gets
-//   engine:read(limit)           -> string; as many records as are there
+//   engine:read(limit)           -> string; as many records as are there; with
+//                                DTLS one
 //   engine:write(data, from)     -> where to go on: after at most 64 KiB
 //   engine:shutdown([once])      -> true: both have said goodbye
 //                                once: don't look for the peer's close_notify
@@ -67,6 +68,7 @@ static int push_outcome(lua_State *L, Engine *e, Outcome o) {
   } else {
     lua_getiuservalue(L, 1, ENGINE_HOST);
     failure_push(L, &e->failure, lua_tostring(L, -1));
+    lua_remove(L, -2);
   }
   return 2;
 }
@@ -153,8 +155,9 @@ static int l_read(lua_State *L) {
   char *buffer = state_buffer(L);
   openssl.ERR_clear_error();
   size_t total = 0;
+  size_t most = e->context->is_datagram ? 1 : room;
   Outcome o = DONE;
-  while (total < room && o == DONE) {
+  while (total < most && o == DONE) {
     size_t count = 0;
     o = outcome(
         L, e,
