@@ -7,16 +7,19 @@ local cli = require "spec.support.cli"
 
 local has_editor = os.execute("grep -qa rl_callback_read_char " .. cli.program)
 
--- Runs fn(terminal) with a session. terminal:enter(text) types, as a person
+-- Runs fn(terminal) with a session, which has these environment variables (and
+-- otherwise ignores them, -E). terminal:enter(text) types, as a person
 -- does; terminal:expect(text) waits until that is printed, and forgets it and
 -- what came before; terminal:finish() returns the status.
-local function session(fn)
+local function session(fn, variables)
+  local env = {TERM = "vt100", PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8"}
+  for name, value in pairs(variables or {}) do env[name] = value end
   trio.run(function()
     trio.fail_after(20, function()
       local process = trio.lowlevel.open_process(
-        {"script", "-qec", cli.program .. " -E", "/dev/null"},
-        {stdin = "pipe", stdout = "pipe", stderr = "pipe",
-         env = {TERM = "vt100", PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8"}})
+        {"script", "-qec", cli.program .. (variables and "" or " -E"),
+         "/dev/null"},
+        {stdin = "pipe", stdout = "pipe", stderr = "pipe", env = env})
       local terminal, seen = {}, ""
       function terminal.enter(_, text) process.stdin:send_all(text) end
       function terminal.expect(_, text)
@@ -143,5 +146,80 @@ describe("the prompt on a terminal", function()
       t:enter("nursery:start_s\t(print, 'a' .. 'b')\n")
       t:expect("\nab\r\n")
     end)
+  end)
+end)
+
+describe("the history of the prompt", function()
+  local history_it = has_editor and it or pending
+  local home
+
+  before_each(function()
+    local pipe = io.popen("mktemp -d")
+    home = pipe:read("l")
+    pipe:close()
+  end)
+  after_each(function() os.execute("rm -rf " .. home) end)
+
+  local function output_of(command)
+    local pipe = io.popen("cd " .. home .. " && " .. command .. " 2>&1")
+    local text = pipe:read("a")
+    pipe:close()
+    return text
+  end
+
+  -- A session in which one line is typed.
+  local function type_line(line, result, variables)
+    session(function(t)
+      try(t, line, result)
+      t:enter("\4")
+      assert.equal(0, t:finish())
+    end, variables)
+  end
+
+  history_it("lasts longer than a session", function()
+    type_line("5 + 6", "11", {HOME = home})
+    type_line("x = 8; print(x)", "8", {HOME = home})
+    session(function(t)
+      t:enter("\27[A\27[A\n")                -- up, up: 5 + 6
+      t:expect("\n11\r\n")
+      t:expect("> ")
+      t:enter("\4")
+      t:finish()
+    end, {HOME = home})
+    assert.equal("5 + 6\nx = 8; print(x)\n5 + 6\n",
+                 output_of("cat .trio-lua_history"))
+    assert.equal("600\n", output_of("stat -c %a .trio-lua_history"))
+  end)
+
+  history_it("can be another file, or none", function()
+    type_line("1", "1", {HOME = home, TRIO_LUA_HISTORY = home .. "/other"})
+    assert.equal("other\n", output_of("ls -A"))
+    type_line("2", "2", {HOME = home, TRIO_LUA_HISTORY = ""})
+    assert.equal("1\n", output_of("cat other"))
+    assert.equal("other\n", output_of("ls -A"))
+  end)
+
+  history_it("is not used with -E", function()
+    local command = "HOME=%s TERM=vt100 script -qec '%s -E' /dev/null"
+    local pipe = io.popen((command .. " <<'END'\n7\nEND"):format(
+      home, cli.program))
+    assert.truthy(pipe:read("a"):find("\n7\r\n", 1, true))
+    pipe:close()
+    assert.equal("", output_of("ls -A"))
+  end)
+
+  history_it("keeps the latest thousand lines", function()
+    output_of("seq 1500 >.trio-lua_history")
+    type_line("'new'", "new", {HOME = home})
+    local text = output_of("cat .trio-lua_history")
+    assert.equal(1001, select(2, text:gsub("\n", "")))
+    assert.truthy(text:find("^501\n502\n.*\n1500\n'new'\n$"))
+    assert.equal(".trio-lua_history\n", output_of("ls -A"))
+  end)
+
+  history_it("does without a file that can't be had", function()
+    type_line("3", "3", {HOME = "/no/such/folder"})
+    type_line("4", "4", {HOME = "/", TRIO_LUA_HISTORY = home})
+    assert.equal("", output_of("ls -A"))
   end)
 end)

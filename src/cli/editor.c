@@ -29,6 +29,8 @@ void editor_end(void) {}
 #include <string.h>
 #include <unistd.h>
 
+#include "history.h"
+
 static lua_State *volatile state;  // while a character is taken
 static bool prepared;
 static bool finished;    // the callback got a line
@@ -86,7 +88,7 @@ static char **complete(const char *text, int start, int end) {
   return matches;
 }
 
-static void prepare(void) {
+static void prepare(lua_State *L) {
   static char word_breaks[] = " \t\n\"\\'><=;+-*/%^~#{}()[],&|!";
   setlocale(LC_CTYPE, "");  // what a character is
   rl_readline_name = "trio-lua";
@@ -95,13 +97,13 @@ static void prepare(void) {
   rl_completion_append_character = '\0';
   rl_attempted_completion_function = complete;
   using_history();
+  history_open(L, add_history);
   prepared = true;
 }
 
 bool editor_begin(lua_State *L, const char *prompt) {
-  (void)L;
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return false;
-  if (!prepared) prepare();
+  if (!prepared) prepare(L);
   fflush(stdout);
   finished = false;
   rl_callback_handler_install(prompt, on_line);
@@ -115,7 +117,10 @@ LineResult editor_feed(lua_State *L) {
   if (!finished) return LINE_WAIT;
   finished = false;
   if (line_text == NULL) return LINE_END;
-  if (line_text[0] != '\0') add_history(line_text);
+  if (line_text[0] != '\0') {
+    add_history(line_text);
+    history_save(line_text);
+  }
   lua_pushstring(L, line_text);
   free(line_text);
   line_text = NULL;

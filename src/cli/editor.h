@@ -14,6 +14,7 @@
 #include "line.h"
 
 // Begin a line, if standard input and output are a terminal that allows it.
+// [-0, +0, m]
 bool editor_begin(lua_State *L, const char *prompt);
 
 // Take one character of input, which must be there. On LINE_DONE the line is
