@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // cancel.c: see cancel.h. The walk down the tree only changes flags and
-// collects the tasks to interrupt; the aborts come afterwards, because an
-// abort function written in Lua may change the tree again.
+// collects the statuses whose tasks are to be interrupted; the aborts come
+// afterwards, because an abort function written in Lua may change the tree
+// again.
 #include "cancel.h"
 
 #include "../base/debug.h"
@@ -123,26 +124,33 @@ const CancelStatus *cancel_origin(const CancelStatus *c) {
   return c;
 }
 
-// Interrupt the collected tasks. An abort function may call in here again;
-// then the outer call goes on with what the inner one added.
+// Interrupt the tasks of the collected statuses, one by one. An abort function
+// may call in here again; then the outer call goes on with what the inner one
+// added. Who was visited goes to the end of its list, as does who is attached
+// meanwhile: so the others stand in front, at most `undelivered` of them.
 static void deliver(Sched *s) {
-  Link *link;
-  while ((link = list_shift(&s->aborts)) != NULL) {
-    struct Task *t = CONTAINER_OF(link, struct Task, abort_link);
-    if (t->cancel != NULL && t->cancel->effective) {
-      task_abort(t, WAKE_CANCELLED);
+  Link *first;
+  while ((first = list_first(&s->deliveries)) != NULL) {
+    CancelStatus *c = CONTAINER_OF(first, CancelStatus, delivery_link);
+    Link *link = list_first(&c->tasks);
+    if (link == NULL || c->undelivered == 0) {
+      list_remove(&c->delivery_link);
+      continue;
+    }
+    c->undelivered--;
+    __builtin_prefetch(CONTAINER_OF(link->next, struct Task, cancel_link));
+    list_remove(link);
+    list_push(&c->tasks, link);
+    if (c->effective) {
+      task_abort(CONTAINER_OF(link, struct Task, cancel_link), WAKE_CANCELLED);
     }
   }
 }
 
 static void collect_tasks(CancelStatus *c) {
-  for (Link *l = list_first(&c->tasks); l != NULL;
-       l = list_next(&c->tasks, l)) {
-    struct Task *t = CONTAINER_OF(l, struct Task, cancel_link);
-    if (t->state == TASK_PARKED && !t->abort_tried &&
-        !link_is_linked(&t->abort_link)) {
-      list_push(&c->sched->aborts, &t->abort_link);
-    }
+  c->undelivered = c->task_count;
+  if (c->task_count > 0 && !link_is_linked(&c->delivery_link)) {
+    list_push(&c->sched->deliveries, &c->delivery_link);
   }
 }
 
@@ -237,6 +245,7 @@ void cancel_close(CancelStatus *c) {
     abandon_below(c);  // stays outside the tree until the run ends
     return;
   }
+  if (link_is_linked(&c->delivery_link)) list_remove(&c->delivery_link);
   cancel_reason_set(&c->reason, NULL);
   c->next_free = c->sched->free_statuses;
   c->sched->free_statuses = c;
@@ -258,10 +267,14 @@ double cancel_effective_deadline(const CancelStatus *c) {
 }
 
 void cancel_attach(struct Task *t, CancelStatus *c) {
-  if (t->cancel != NULL) list_remove(&t->cancel_link);
+  if (t->cancel != NULL) {
+    list_remove(&t->cancel_link);
+    t->cancel->task_count--;
+  }
   t->cancel = c;
   if (c == NULL) return;
   list_push(&c->tasks, &t->cancel_link);
+  c->task_count++;
   if (c->effective) task_abort(t, WAKE_CANCELLED);
 }
 

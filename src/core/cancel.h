@@ -55,8 +55,11 @@ typedef struct CancelStatus {
   struct CancelStatus *parent;  // NULL for the outermost, or abandoned
   List children;                // by sibling_link
   Link sibling_link;
-  List tasks;   // whose innermost status this is, by cancel_link
-  Timer timer;  // queued while open, not cancelled, deadline finite
+  List tasks;          // whose innermost status this is, by cancel_link
+  size_t task_count;   // length of `tasks`
+  size_t undelivered;  // tasks not yet visited by a delivery
+  Link delivery_link;  // in sched->deliveries, during one
+  Timer timer;         // queued while open, not cancelled, deadline finite
   double deadline;
   uint64_t serial;  // unique in the run, never 0
   bool shield;

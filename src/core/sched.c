@@ -7,7 +7,7 @@
 void sched_init(Sched *s, Clock *clock) {
   queue_init(&s->ready);
   queue_init(&s->batch);
-  list_init(&s->aborts);
+  list_init(&s->deliveries);
   list_init(&s->idlers);
   heap_init(&s->timers);
   s->ready_count = 0;

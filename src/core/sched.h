@@ -30,8 +30,8 @@ typedef struct Sched {
   struct Task *current;  // whose step runs now, or NULL
   Heap timers;
   Clock *clock;
-  List aborts;  // tasks to interrupt, by abort_link
-  List idlers;  // tasks in wait_all_tasks_blocked, by wait_link
+  List deliveries;  // statuses whose tasks are interrupted, by delivery_link
+  List idlers;      // tasks in wait_all_tasks_blocked, by wait_link
   struct CancelStatus *statuses;       // all of this run
   struct CancelStatus *free_statuses;  // those in the pool
   uint64_t opened;                     // how many times one was opened

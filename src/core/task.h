@@ -100,7 +100,6 @@ struct Task {
   struct CancelReason *cancel_reason;  // of the delivered cancellation
 
   Link cancel_link;  // in cancel->tasks
-  Link abort_link;   // in sched->aborts, during a delivery
 
   // Structure, owned by the layers above.
   struct Nursery *parent;           // NULL for the root task
