@@ -110,15 +110,17 @@ describe("trio.from_thread", function()
 
   trio_it("THR-11 or keep it, and the task returns normally", function()
     _G.box = trio.CancelScope()
-    local got
+    local got, source, reason
     _G.box:run(function()
-      got = run_sync(function()
+      got, source, reason = run_sync(function()
         trio.from_thread.run_sync(function() _G.box:cancel("why") end)
         local _, err = pcall(trio.from_thread.run, trio.sleep, 5)
-        return trio.isinstance(err, trio.Cancelled)
+        return trio.isinstance(err, trio.Cancelled), err.source, err.reason
       end)
     end)
     assert.is_true(got)
+    assert.equal("explicit", source)
+    assert.equal("why", reason)
     assert.is_false(_G.box.cancelled_caught)
   end)
 

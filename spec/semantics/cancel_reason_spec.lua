@@ -296,6 +296,82 @@ describe("the first reason", function()
     end)
 end)
 
+describe("the Cancelled of several tasks", function()
+  H.trio_it("tell each its own reason, and none the fields of another",
+    function()
+      local seen = {}
+      local function sleep_twice()
+        local first = cancelled(trio.sleep_forever)
+        local second = cancelled(checkpoint)
+        table.move({first, second}, 1, 2, #seen + 1, seen)
+      end
+      local function both(scope)
+        scope:run(function()
+          trio.open_nursery(function(nursery)
+            nursery:start_soon(sleep_twice)
+            nursery:start_soon(sleep_twice)
+          end)
+        end)
+      end
+      local one, two = trio.CancelScope(), trio.CancelScope()
+      run_as("canceller", function()
+        trio.open_nursery(function(nursery)
+          nursery:start_soon(both, one)
+          nursery:start_soon(both, two)
+          wait_all_tasks_blocked()
+          one:cancel("one")
+          two:cancel("two")
+        end)
+      end)
+      assert.equal(8, #seen)
+      local count = {one = 0, two = 0}
+      for i, err in ipairs(seen) do
+        check(err, "explicit", err.reason, "canceller")
+        count[err.reason] = count[err.reason] + 1
+        for k = 1, i - 1 do assert.is_false(rawequal(err, seen[k])) end
+      end
+      assert.same({one = 4, two = 4}, count)
+      seen[1].reason = "changed"
+      seen[1].more = true
+      for i = 2, 8 do
+        assert.not_equal("changed", seen[i].reason)
+        assert.is_nil(seen[i].more)
+      end
+      assert.equal(trio.Cancelled, getmetatable(seen[2]))
+      contains(tostring(seen[2]), "reason '" .. seen[2].reason .. "'")
+    end)
+
+  H.trio_it("stand where they arrived, between other errors", function()
+    local seen, group = {}, nil
+    local function cancelled_again()
+      local _, err = pcall(trio.sleep_forever)
+      seen[#seen + 1] = err
+      error(err, 0)
+    end
+    local function failing(err)
+      pcall(trio.sleep_forever)
+      error(err, 0)
+    end
+    trio.move_on_after(1, function()
+      group = H.raises_class(trio.ExceptionGroup, trio.open_nursery,
+        function(nursery)
+          nursery:start_soon(cancelled_again)
+          nursery:start_soon(failing, "A")
+          nursery:start_soon(cancelled_again)
+          nursery:start_soon(cancelled_again)
+          nursery:start_soon(failing, "B")
+          failing("body")
+        end)
+    end)
+    assert.equal(3, #seen)
+    H.group_of(group, "body", seen[1], "A", seen[2], seen[3], "B")
+    for i = 1, 3 do
+      assert.is_true(trio.isinstance(seen[i], trio.Cancelled))
+      for k = 1, i - 1 do assert.is_false(rawequal(seen[i], seen[k])) end
+    end
+  end)
+end)
+
 describe("the end of the run", function()
   it("CANCEL-63 cancels system tasks with a reason of its own", function()
     local seen

@@ -10,14 +10,11 @@
 #include "../bind/with.h"
 #include "nursery.h"
 
-static Task *take_failed(Nursery *n) {
-  Link *link = list_shift(&n->failed);
-  n->failed_count--;
-  return CONTAINER_OF(link, Task, child_link);
-}
-
 static void drop_failed(Nursery *n) {
-  while (n->failed_count > 0) spawn_release(take_failed(n));
+  Link *link;
+  while ((link = list_shift(&n->failed)) != NULL) {
+    spawn_release(CONTAINER_OF(link, Task, child_link));
+  }
 }
 
 // What came for the parent itself while it waited for the children.
@@ -29,39 +26,54 @@ static void push_interrupt(lua_State *L, Nursery *n) {
   }
 }
 
+// The stack of `collect`.
+enum { NURSERY = 1, BODY_ERROR, ERRORS, TRACEBACKS, KEPT };
+
+// Push the error of the child at that place among the failures, and its
+// traceback. Is it surely a Cancelled?
+static bool push_failed(lua_State *L, Nursery *n, int place) {
+  if (n->keeps && lua_rawgeti(L, KEPT, place) != LUA_TNIL) {
+    lua_pushnil(L);
+    return true;
+  }
+  lua_settop(L, KEPT);
+  Task *t = CONTAINER_OF(list_shift(&n->failed), Task, child_link);
+  lua_xmove(t->co, L, 1);
+  with_push_traceback(L, t, -1);
+  spawn_release(t);
+  return false;
+}
+
 // Under a protected call: (nursery, body error or nil, exceptions, tracebacks)
 // -> number of errors. Bare Cancelled that the scope is about to catch are
 // left out; whether there was one is noted in scope->caught.
 static int collect(lua_State *L) {
-  Nursery *n = lua_touserdata(L, 1);
+  Nursery *n = lua_touserdata(L, NURSERY);
   bool catching = n->status->effective && !cancel_parent_visible(n->status);
   int count = 0,
       total = n->failed_count + (n->body_failed != 0) + (n->interrupted != 0);
   int body_at = n->body_failed, interrupt_at = n->interrupted;
   luaL_checkstack(L, 8, NULL);
+  spawn_push_anchored(L, &n->failed);
   for (int children = 0, i = 0; i < total; i++) {
-    Task *t = NULL;
+    bool cancelled = false;
     if (body_at != 0 && body_at <= children + 1) {
       body_at = 0;
-      lua_pushvalue(L, 2);
+      lua_pushvalue(L, BODY_ERROR);
       with_push_traceback(L, n->parent, -1);
     } else if (interrupt_at != 0 && interrupt_at <= children + 1) {
       interrupt_at = 0;
       push_interrupt(L, n);
       lua_pushnil(L);
     } else {
-      t = take_failed(n);
-      children++;
-      lua_xmove(t->co, L, 1);
-      with_push_traceback(L, t, -1);
-      spawn_release(t);
+      cancelled = push_failed(L, n, ++children);
     }
-    if (catching && error_is(L, -2, ERROR_CANCELLED)) {
+    if (catching && (cancelled || error_is(L, -2, ERROR_CANCELLED))) {
       n->scope->caught = true;
       lua_pop(L, 2);
     } else {
-      lua_rawseti(L, 4, ++count);
-      lua_rawseti(L, 3, count);
+      lua_rawseti(L, TRACEBACKS, ++count);
+      lua_rawseti(L, ERRORS, count);
     }
   }
   lua_pushinteger(L, count);
@@ -112,7 +124,7 @@ static int finish(lua_State *L, Nursery *n) {
   bool failed = combine(L, n);
   drop_failed(n);
   if (link_is_linked(&n->open_link)) list_remove(&n->open_link);
-  spawn_unanchor(L, n);
+  nursery_forget(L, n);
   ScopeExit exit = scope_leave(L, n->scope, failed);
   if (n->target != NULL) return start_finish(L, n, exit == SCOPE_FAILED);
   if (exit == SCOPE_FAILED) return with_rethrow(L);

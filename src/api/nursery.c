@@ -24,10 +24,30 @@ void nursery_check_closed(Nursery *n) {
   task_wake(n->parent, WAKE_OK);
 }
 
-// Nothing of an abandoned nursery is left.
+void nursery_forget(lua_State *L, Nursery *n) {
+  spawn_unanchor(L, n);
+  if (n->keeps) spawn_unanchor(L, &n->failed);
+}
+
 static void forget_if_empty(Nursery *n) {
   if (n->child_count > 0 || n->pending_starts > 0) return;
-  spawn_unanchor(n->runner->L, n);
+  nursery_forget(n->runner->L, n);
+}
+
+bool nursery_keep(lua_State *L, Task *t) {
+  Nursery *n = t->parent;
+  if (n == NULL || n->abandoned || t == n->runner->main) return false;
+  if (!n->keeps) {
+    lua_newtable(L);
+    spawn_anchor(L, &n->failed, -1);
+    n->keeps = true;
+  } else {
+    spawn_push_anchored(L, &n->failed);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, n->failed_count + 1);
+  lua_pop(L, 1);
+  return true;
 }
 
 void nursery_end_start(Nursery *n) {
@@ -49,9 +69,11 @@ static void on_child_exit(Task *t) {
     return;
   }
   if (t->failed && t != n->runner->main) {
-    list_push(&n->failed, &t->child_link);
     n->failed_count++;
-    t->pinned = true;
+    if (!t->kept) {
+      list_push(&n->failed, &t->child_link);
+      t->pinned = true;
+    }
     CancelReason *r = t->failure;
     cancel_request(n->status,
                    r != NULL ? r : cancel_reason_bare(CANCEL_NURSERY));

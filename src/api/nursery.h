@@ -5,7 +5,9 @@
 // hidden one): it closes before that frame returns, and nothing of it outlives
 // the run. Children are linked in by Task.child_link; those that failed stay
 // in `failed`, in order of their end, with the error on their own stack until
-// the parent collects it.
+// the parent collects it. A child that ends with a mere Cancelled goes at once:
+// its error stands in a table anchored under &failed, by its place among the
+// failures.
 #ifndef TRIO_API_NURSERY_H
 #define TRIO_API_NURSERY_H
 
@@ -23,6 +25,7 @@ typedef struct Nursery {
   List failed;      // by child_link
   int child_count, failed_count;
   int pending_starts;
+  bool keeps;       // there is such a table
   int body_failed;     // 1 + number of failures before the body's, 0: none
   int interrupt_code;  // WAKE_INTERRUPTED or _DEADLOCK that came while leaving
   int interrupted;     // 1 + number of failures before it, 0: none
@@ -72,6 +75,12 @@ int nursery_leave(lua_State *L, void *self, int status);
 void nursery_abandon_all(Task *t);
 // The task that opened the nursery that the task is in; NULL for the root.
 Task *nursery_parent_of(const Task *t);
+
+// Keep the Cancelled on top, with which the task ends. For Runner.keep.
+bool nursery_keep(lua_State *L, Task *t);
+
+// The nursery was left, or nothing of it is left: unanchor it.
+void nursery_forget(lua_State *L, Nursery *n);
 
 // Push the nursery's object, nil for NULL; while it is open. [-0, +1, -]
 void nursery_push_object(lua_State *L, Nursery *n);

@@ -86,14 +86,30 @@ int await_turn(lua_State *L, Task *t, int results) {
   return turn(L, t, results, return_top);
 }
 
+// Mostly many are raised for one reason: R->raised is the latest, and the shape
+// of its errors is kept.
+static int raise_cancelled(lua_State *L, const Task *t) {
+  static const char shape_key;
+  Runner *R = runner_of_task(t);
+  CancelReason *r = t->cancel_reason;
+  if (r == NULL) r = &cancel_reason_misnesting;
+  lua_createtable(L, 0, 0);
+  if (r == R->raised) {
+    spawn_push_anchored(L, &shape_key);
+  } else {
+    error_push_cancelled(L, cancel_source_name(r->source), r->text, r->task);
+    error_make_shape(L);
+    spawn_anchor(L, &shape_key, -1);
+    cancel_reason_set(&R->raised, r);
+  }
+  lua_setmetatable(L, -2);
+  return lua_error(L);
+}
+
 int await_raise(lua_State *L, Task *t, int code) {
   switch (code) {
-    case WAKE_CANCELLED: {
-      const CancelReason *r = t->cancel_reason;
-      if (r == NULL) r = &cancel_reason_misnesting;
-      error_push_cancelled(L, cancel_source_name(r->source), r->text, r->task);
-      return lua_error(L);
-    }
+    case WAKE_CANCELLED:
+      return raise_cancelled(L, t);
     case WAKE_INTERRUPTED:
       runner_of_task(t)->interrupted = false;
       return error_raise(L, ERROR_KEYBOARD_INTERRUPT, "interrupted");

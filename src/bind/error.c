@@ -12,7 +12,8 @@
 // every state has its own. getmetatable(err) gives the class.
 //
 // A Cancelled is made for every sleeper of a cancelled scope, maybe a hundred
-// thousand at once: its text is put together only when somebody asks for it.
+// thousand at once: it is an empty table, its fields are shared with all of the
+// same origin, and its text is put together only when somebody asks for it.
 #include "error.h"
 
 #include <lauxlib.h>
@@ -152,6 +153,34 @@ void error_push_cancelled(lua_State *L, const char *source, const char *reason,
   }
   error_push_metatable(L, ERROR_CANCELLED);
   lua_setmetatable(L, -2);
+}
+
+// A shape is to the instance metatable of Cancelled what that of a subclass
+// would be, except that it goes to the Cancelled that was there first.
+void error_make_shape(lua_State *L) {
+  int original = lua_gettop(L);
+  lua_createtable(L, 0, 6);
+  lua_getmetatable(L, original);
+  static const char *const names[] = {"__name", "__tostring", "__metatable"};
+  for (int i = 0; i < 3; i++) {
+    lua_getfield(L, original + 2, names[i]);
+    lua_setfield(L, original + 1, names[i]);
+  }
+  lua_rawgetp(L, original + 2, &class_key);
+  lua_rawsetp(L, original + 1, &class_key);
+  lua_rawsetp(L, original + 1, &parent_key);
+  lua_insert(L, original);
+  lua_setfield(L, original, "__index");
+}
+
+void error_own_fields(lua_State *L, int idx) {
+  static const char *const names[] = {"source", "reason", "source_task"};
+  idx = lua_absindex(L, idx);
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, names[i]);
+    lua_getfield(L, idx, names[i]);
+    lua_rawset(L, idx);
+  }
 }
 
 // Push the text of the field `name` of the table at idx, or nil.

@@ -44,6 +44,14 @@ int error_raise(lua_State *L, ErrorKind kind, const char *format, ...);
 void error_push_cancelled(lua_State *L, const char *source, const char *reason,
                           const char *source_task);
 
+// Replace the Cancelled on top by a metatable: a table that gets it is a
+// Cancelled too and reads its fields from there. For many of one origin.
+// [-1, +1, m]
+void error_make_shape(lua_State *L);
+// Give the Cancelled at idx the fields that it reads from its shape as its own.
+// [-0, +0, m]
+void error_own_fields(lua_State *L, int idx);
+
 // Is the value at idx an error object of this kind or of a subclass of it?
 // [-0, +0, -]
 bool error_is(lua_State *L, int idx, ErrorKind kind);

@@ -173,6 +173,7 @@ void runner_deinit(Runner *R) {
   if (R->crashed) discard_tasks(R);
   R->state->runner = NULL;
   spawn_end(R->L);
+  cancel_reason_set(&R->raised, NULL);
   sched_deinit(&R->sched);
   mem_free(R->shuffle);
   R->shuffle = NULL;

@@ -83,6 +83,7 @@ struct Runner {
   MockClock *mock;   // the clock, if it is one of ours
   bool crashed;      // internal error: the value is in the registry
   unsigned signals;  // how many of runner_signals it has looked at
+  struct CancelReason *raised;  // of the latest Cancelled (await.c), or NULL
   struct Nursery *system_nursery;
   struct Nursery *token_nursery;
   struct TokenQueue *token;         // api/token.c
@@ -93,6 +94,9 @@ struct Runner {
   Clock *foreign_clock;  // wrapper of a clock written in Lua, owned
   // The Lua state was closed in the middle of the run (io/guest.c).
   void (*on_lost)(Runner *R);
+  // A task ends with the Cancelled on top of L: keep it for its nursery and
+  // pop it, or return false (api/nursery.c). [v]
+  bool (*keep)(lua_State *L, Task *t);
   // Forget the nurseries that an ended task left open (api/nursery.c).
   void (*abandon)(Task *t);
   // The task that opened this one's nursery, or NULL (api/nursery.c).

@@ -9,6 +9,7 @@
 
 #include "../base/mem.h"
 #include "../core/cancel.h"
+#include "error.h"
 #include "explain.h"
 #include "naming.h"
 #include "with.h"
@@ -210,7 +211,8 @@ static int task_ended(lua_State *L, int status, lua_KContext context) {
   if (ok) return lua_gettop(L) - 1;
   explain_failure(L, t);
   t->failed = true;
-  return 1;
+  t->kept = error_is(L, -1, ERROR_CANCELLED) && runner_running->keep(L, t);
+  return !t->kept;
 }
 
 // The bottom of every task's stack: the handler at 1, then body and arguments.

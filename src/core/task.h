@@ -87,6 +87,7 @@ struct Task {
   bool has_failure;     // an error of it was recorded (bind/with.c)
   bool rethrowing;      // an error on its way out is raised once more
   bool failed;          // it ended with an error
+  bool kept;            // ... a Cancelled, which its nursery has got already
   bool pinned;          // DONE, but its stack is still needed
 
   // The park slot: meaningful from task_park until the wait has finished.

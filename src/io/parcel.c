@@ -313,6 +313,7 @@ static bool put_table(Packer *p, int idx) {
     } else if (push_class_of(L, idx)) {
       put_tag(p, PARCEL_OBJECT);
       put_class(p);
+      if (error_is(L, idx, ERROR_CANCELLED)) error_own_fields(L, idx);
       introduce(p, idx);
     } else {
       return put_named(p, idx, true);
