@@ -198,6 +198,13 @@ describe("Lua can't suspend", function()
       local text = "abc"
       text:gsub("%w", function() trio.sleep(1) end)
     end)
+    local function in_scope()
+      string.gsub("abc", "%w", function()
+        trio.CancelScope():run(function() trio.sleep(1) end)
+      end)
+    end
+    refused("gsub", in_scope)
+    refused("gsub", trio.coroutine.wrap(in_scope))
   end)
 
   H.trio_it("at the top level of a module", function()

@@ -25,8 +25,8 @@ local function wait_for_gate(token)
   end
 end
 
--- The same for a thread that nobody may answer any more. It takes the file away,
--- to say that it goes on.
+-- The same for a thread that nobody may answer any more. It takes the file
+-- away, to say that it goes on.
 local function wait_for_file(path)
   while not os.remove(path) do trio.run(trio.sleep, 0.001) end
 end

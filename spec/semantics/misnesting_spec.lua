@@ -2,7 +2,9 @@
 -- Scopes and nurseries that are not left in the order in which they were
 -- entered. In Lua that takes coroutines which yield inside a body. The answer
 -- is always an error that says so: never a hang, never a TrioInternalError.
+-- luacheck: ignore 211/_.+
 local H = require "spec.support.helper"
+local stock = require "spec.support.stock"
 local trio = require "trio"
 local lowlevel = trio.lowlevel
 local checkpoint = lowlevel.checkpoint
@@ -203,23 +205,6 @@ describe("a coroutine that is abandoned inside a body", function()
       check_healthy()
     end)
 
-  H.trio_it("is an error of its task also where it was closed", function()
-    local ok, group = pcall(trio.open_nursery, function(nursery)
-      nursery:start_soon({name = "careless"}, function()
-        local c = trio.coroutine.create(function()
-          trio.CancelScope():run(function() trio.coroutine.yield() end)
-        end)
-        trio.coroutine.resume(c)
-        assert.is_true(trio.coroutine.close(c))
-        checkpoint()
-      end)
-    end)
-    assert.is_false(ok)
-    assert.equal(1, #group.exceptions)
-    contains(group.exceptions[1], "corrupted")
-    check_healthy()
-  end)
-
   H.trio_it("keeps the task's own error, as the context of its report",
     function()
       local V = trio.Error("V")
@@ -247,5 +232,142 @@ describe("a coroutine that is abandoned inside a body", function()
       assert.is_string(message)
       assert.equal(1, H.run(function() return 1 end))
     end
+  end)
+end)
+
+describe("a coroutine that is closed inside a body", function()
+  -- A coroutine that yields inside the body of open(body), between two closers.
+  local function suspended_in(open, log)
+    local function closer(name)
+      return setmetatable({}, {__close = function(_, err)
+        local inside = trio.current_effective_deadline() < math.huge
+        log({name, inside and "inside" or "outside", err})
+      end})
+    end
+    local co = trio.coroutine.create(function()
+      local _outer <close> = closer("outer")
+      open(function(object)
+        local _inner <close> = closer("inner")
+        trio.coroutine.yield(object)
+        log("not reached")
+      end)
+      log("not reached")
+    end)
+    local _, object = assert(trio.coroutine.resume(co))
+    return co, object
+  end
+
+  for _, case in ipairs({
+    {"a scope", function(body)
+      trio.CancelScope({relative_deadline = 5}):run(body)
+    end},
+    {"a time limit", function(body) trio.fail_after(5, body) end},
+    {"a scope, in protected calls", function(body)
+      pcall(xpcall, trio.move_on_after, debug.traceback, 5, body)
+    end},
+    {"a nursery in a scope", function(body)
+      trio.move_on_after(5, function() trio.open_nursery(body) end)
+    end},
+  }) do
+    H.trio_it("leaves it: " .. case[1], function()
+      local trace, log = H.trace()
+      local co = suspended_in(case[2], log)
+      assert.equal(5, trio.current_effective_deadline())
+      assert.is_true(trio.coroutine.close(co))
+      assert.same({{"inner", "inside"}, {"outer", "outside"}}, trace)
+      check_healthy()
+    end)
+  end
+
+  H.trio_it("leaves it, by Lua's own close as well", function()
+    local trace, log = H.trace()
+    local co = suspended_in(function(body) trio.move_on_after(5, body) end, log)
+    assert.is_true(stock.close(co))
+    assert.same({{"inner", "inside"}, {"outer", "outside"}}, trace)
+    check_healthy()
+  end)
+
+  H.trio_it("cancels the children of its nursery, and waits for them",
+    function()
+      local _, log = H.trace()
+      local seen
+      local co, nursery = suspended_in(trio.open_nursery, log)
+      nursery:start_soon(function()
+        seen = H.raises_class(trio.Cancelled, trio.sleep_forever)
+        trio.CancelScope({shield = true}):run(function() trio.sleep(2) end)
+      end)
+      checkpoint()
+      assert.is_true(trio.coroutine.close(co))
+      assert.equal("nursery", seen.source)
+      assert.equal(2, trio.current_time())
+      check_healthy()
+    end)
+
+  H.trio_it("releases its lock", function()
+    local lock = trio.Lock()
+    local co = trio.coroutine.create(function()
+      lock:with(trio.coroutine.yield)
+    end)
+    trio.coroutine.resume(co)
+    assert.is_true(lock:locked())
+    assert.is_true(trio.coroutine.close(co))
+    assert.is_false(lock:locked())
+  end)
+
+  H.trio_it("gives the errors of its children and closers", function()
+    local co = trio.coroutine.create(function()
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(error, "of the child")
+        local _ <close> = trio.defer(function() error("of the closer", 0) end)
+        trio.coroutine.yield()
+      end)
+    end)
+    trio.coroutine.resume(co)
+    local ok, group = trio.coroutine.close(co)
+    assert.is_false(ok)
+    assert.is_true(trio.isinstance(group, trio.ExceptionGroup))
+    assert.equal(2, #group.exceptions)
+    check_healthy()
+  end)
+
+  H.trio_it("swallows a cancellation of its scope", function()
+    local co = trio.coroutine.create(function()
+      trio.CancelScope():run(function(scope)
+        local _ <close> = setmetatable({}, {__close = function()
+          checkpoint()
+        end})
+        scope:cancel()
+        trio.coroutine.yield()
+      end)
+    end)
+    trio.coroutine.resume(co)
+    assert.is_true(trio.coroutine.close(co))
+    check_healthy()
+  end)
+
+  H.trio_it("while another scope is open inside of its own is an error",
+    function()
+      local _, log = H.trace()
+      local co = suspended_in(function(body)
+        trio.move_on_after(5, body)
+      end, log)
+      trio.CancelScope():run(function(inner)
+        local ok, message = trio.coroutine.close(co)
+        assert.is_false(ok)
+        contains(message, "still within its child")
+        contains(message, address(inner))
+      end)
+      check_healthy()
+    end)
+
+  H.trio_it("in hundreds of nested bodies leaves them all", function()
+    local function open(n)
+      if n == 0 then return trio.coroutine.yield() end
+      return trio.CancelScope():run(function() open(n - 1) end)
+    end
+    local co = trio.coroutine.create(open)
+    assert.is_true(trio.coroutine.resume(co, 400))
+    assert.is_true(trio.coroutine.close(co))
+    check_healthy()
   end)
 end)

@@ -268,26 +268,6 @@ describe("an abandoned coroutine", function()
       return "fine"
     end))
   end)
-
-  it("is reported too when it was closed", function()
-    local seen, texts = nil, {}
-    local err = H.raises("", H.run, function()
-      local gen = open_elsewhere(function(inner)
-        inner:start_soon(function()
-          local _
-          _, seen = pcall(trio.sleep, 1)
-        end)
-      end)
-      lowlevel.checkpoint()
-      local _, close_err = co.close(gen)
-      texts[1] = tostring(close_err)
-    end)
-    nothing_internal(err)
-    texts[2] = tostring(err)
-    local text = table.concat(texts, "\n")
-    assert.truthy(text:find("[Nn]ursery"), text)
-    assert.is_true(H.is_cancelled(seen))
-  end)
 end)
 
 describe("nurseries left out of order", function()

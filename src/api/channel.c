@@ -107,10 +107,11 @@ static int l_send_nowait(lua_State *L) {
 
 // ---- receiving
 
-// Wake the longest waiting sender and push its value, the last one of its
-// frame.
+// Wake the longest waiting sender and push its value.
 static void pull_sender(lua_State *L, Channel *ch) {
-  lua_xmove(lot_first(&ch->senders)->waiting, L, 1);
+  lua_State *sender = lot_first(&ch->senders)->waiting;
+  lua_pushvalue(sender, VALUE);
+  lua_xmove(sender, L, 1);
   lot_unpark(&ch->senders, WAKE_OK);
 }
 

@@ -14,7 +14,7 @@ int guard_leave(lua_State *L, void *self, int status) {
 }
 
 int guard_then(lua_State *L, Task *t, void *self) {
-  static const WithOps ops = {guard_leave};
+  static const WithOps ops = {.leave = guard_leave};
   UNUSED(t);
   UNUSED(self);
   lua_settop(L, 2);

@@ -203,6 +203,10 @@ static void note_body_failure(lua_State *L, Nursery *n) {
   lua_pop(L, 2);
 }
 
+void nursery_body_closed(void *self) {
+  cancel_request(((Nursery *)self)->status, cancel_reason_bare(CANCEL_NURSERY));
+}
+
 int nursery_leave(lua_State *L, void *self, int status) {
   static const Op op = {.name = "the end of trio.open_nursery",
                         .start = start_waiting,

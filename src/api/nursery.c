@@ -227,7 +227,8 @@ const Class nursery_class = {"trio.Nursery", nursery_methods, nursery_fields,
 // trio.open_nursery.
 static int l_open_nursery(lua_State *L) {
   static const char *const known[] = {"strict_exception_groups", NULL};
-  static const WithOps ops = {nursery_leave};
+  static const WithOps ops = {.leave = nursery_leave,
+                              .closed = nursery_body_closed};
   int body = nursery_function(L, 1, known);
   Task *t = await_check(L, "trio.open_nursery");
   bool strict = runner_of_task(t)->strict_groups;

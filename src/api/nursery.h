@@ -69,6 +69,8 @@ int nursery_function(lua_State *L, int idx, const char *const *known);
 // The body (or what stands for it) has ended: wait for the children, then
 // close. For `WithOps.leave`. [y]
 int nursery_leave(lua_State *L, void *self, int status);
+// The body will never end: its coroutine is closed. For `WithOps.closed`.
+void nursery_body_closed(void *self);
 
 // The task ended with nurseries open in some coroutine: cancel and forget
 // them. For Runner.abandon.

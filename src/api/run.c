@@ -48,7 +48,7 @@ static void shut_down(lua_State *L, Nursery *n, const char *reason) {
 // Call `body(nursery, main, ...)` in a new nursery; main, ... are the whole
 // stack.
 static int in_nursery(lua_State *L, Nursery **place, lua_CFunction body) {
-  static const WithOps ops = {nursery_leave};
+  static const WithOps ops = {.leave = nursery_leave};
   if (place != NULL) {
     lua_pushboolean(L, true);
     spawn_anchor(L, place, -1);

@@ -172,7 +172,7 @@ static int leave_run(lua_State *L, void *self, int status) {
 }
 
 static int l_run(lua_State *L) {
-  static const WithOps ops = {leave_run};
+  static const WithOps ops = {.leave = leave_run};
   Scope *s = class_check(L, 1, &scope_class);
   arg_callable(L, 2);
   lua_settop(L, 2);

@@ -150,7 +150,8 @@ int start_finish(lua_State *L, Nursery *hidden, bool failed) {
 // before `started` comes out of here, as it is. Mirrors Nursery.start.
 int nursery_start(lua_State *L) {
   static const char *const known[] = {"name", NULL};
-  static const WithOps ops = {nursery_leave};
+  static const WithOps ops = {.leave = nursery_leave,
+                              .closed = nursery_body_closed};
   Nursery *target = class_check(L, 1, &nursery_class);
   int function = nursery_function(L, 2, known);
   nursery_check_open(L, target);

@@ -53,8 +53,8 @@ static int timeout(lua_State *L, bool relative, const WithOps *ops) {
   return with(L, ops);
 }
 
-static const WithOps move_on = {leave_move_on};
-static const WithOps fail = {leave_fail};
+static const WithOps move_on = {.leave = leave_move_on};
+static const WithOps fail = {.leave = leave_fail};
 
 // trio.move_on_after(seconds, [opts,] body) -> scope, the body's results.
 // Raises for a negative or NaN time. No checkpoint itself.

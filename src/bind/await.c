@@ -8,20 +8,13 @@
 #include "../core/cancel.h"
 #include "error.h"
 #include "explain.h"
-#include "spawn.h"
+#include "lost.h"
 
 // Somebody resumed the coroutine L by hand while it waits for trio. Its frame
 // is lost with the error that follows, so the wait must be undone first; the
 // task finds the coroutine dead when its turn comes.
 static COLD int resumed_by_hand(lua_State *L) {
-  Runner *R = runner_maybe(L);
-  for (int slot = 1; R != NULL && slot <= R->slots; slot++) {
-    Task *t = spawn_at(L, slot);
-    if (t == NULL || t->waiting != L || t->state != TASK_PARKED) continue;
-    if (t->abort(t, t->self, WAKE_DISCARDED) == ABORT_DONE) {
-      task_wake(t, WAKE_DISCARDED);
-    }
-  }
+  lost_undo(L);
   return luaL_error(L,
                     "a coroutine that waits for trio was resumed by somebody "
                     "else");

@@ -15,8 +15,10 @@
 
 #include "class.h"
 #include "coro_close.h"
+#include "lost.h"
 #include "pcall.h"
 #include "runner.h"
+#include "with.h"
 
 static const char waiting_key = 0;
 
@@ -73,6 +75,7 @@ static int go(lua_State *L, lua_State *co, int count, Finish finish) {
   if (status == LUA_YIELD && t != NULL &&
       (t->state != TASK_RUNNING || t->hopping)) {
     set_waiting(L, co, true);
+    if (t->state == TASK_PARKED) lost_guard(co);
     return lua_yieldk(L, 0, (lua_KContext)finish, resume_again);
   }
   if (t != NULL) t->top = L;
@@ -101,7 +104,9 @@ static int resume_again(lua_State *L, int status, lua_KContext context) {
   Task *t = runner_running->sched.current;
   set_waiting(L, co, false);
   t->top = L;  // go() passes the place on, level by level
-  return go(L, co, t->waiting == co ? t->values : 0, (Finish)context);
+  int count = t->waiting == co ? t->values : 0;
+  lost_unguard(L, co, count);
+  return go(L, co, count, (Finish)context);
 }
 
 static const char *refusal(lua_State *L, lua_State *co, int idx) {
@@ -270,14 +275,8 @@ static int l_close(lua_State *L) {
     return luaL_error(L, "cannot close a %s coroutine", status);
   }
   lua_settop(L, 1);
-  if (relaying(L) != NULL) {
-    int count = coro_unwind(L, co);
-    if (count > 0) return go(L, co, count, finish_close);
-  } else if (lua_resetthread(co) != LUA_OK) {
-    lua_pushboolean(L, false);
-    lua_xmove(co, L, 1);
-    return 2;
-  }
+  int count = coro_unwind(L, co);
+  if (count > 0) return go(L, co, count, finish_close);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -313,6 +312,8 @@ void coro_open(lua_State *L) {
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+  lost_open(L);
+  with_open(L);
   luaL_newlib(L, functions);
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, l_install, 1);

@@ -14,6 +14,10 @@
 // true, or false and the error, as coroutine.close does. [-0, +0, m]
 int coro_unwind(lua_State *L, lua_State *co);
 
+// For a __close metamethod: does it run because its coroutine is closed (and
+// not because a block ends)? [-0, +0, -]
+bool coro_is_closing(lua_State *L);
+
 // Such a closing coroutine has yielded, which Lua does not allow there: raise
 // an error at that place when it is resumed. [-0, +0, -]
 void coro_refuse_yield(lua_State *co);

@@ -9,6 +9,7 @@
 #include "group.h"
 #include "naming.h"
 #include "spawn.h"
+#include "with.h"
 
 static const char deadlock_key = 0;
 
@@ -32,7 +33,7 @@ static void push_obstacle(lua_State *L) {
       lua_pushliteral(L, "a finalizer (__gc)");
       return;
     }
-    if (*ar.what != 'C') {
+    if (*ar.what != 'C' || with_is_frame(L, &ar)) {
       lua_pop(L, 1);
       continue;
     }

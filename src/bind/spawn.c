@@ -11,6 +11,7 @@
 #include "../core/cancel.h"
 #include "error.h"
 #include "explain.h"
+#include "lost.h"
 #include "naming.h"
 #include "with.h"
 
@@ -203,12 +204,12 @@ static void explain_failure(lua_State *L, Task *t) {
   lua_pop(L, 3);
 }
 
-static int task_ended(lua_State *L, int status, lua_KContext context) {
-  UNUSED(context);
+// What stands below the body: the handler, which is the last, and the guard.
+static int task_ended(lua_State *L, int status, lua_KContext below) {
   Task *t = runner_running->sched.current;
   bool ok = status == LUA_OK || status == LUA_YIELD;
   if (push_corruption(L, t, !ok)) ok = false;
-  if (ok) return lua_gettop(L) - 1;
+  if (ok) return lua_gettop(L) - (int)below;
   explain_failure(L, t);
   t->failed = true;
   t->kept = error_is(L, -1, ERROR_CANCELLED) && runner_running->keep(L, t);
@@ -216,9 +217,19 @@ static int task_ended(lua_State *L, int status, lua_KContext context) {
 }
 
 // The bottom of every task's stack: the handler at 1, then body and arguments.
+// Only Lua's own coroutine.running gives the program a task's coroutine that
+// trio.coroutine.close does not know.
 static int task_main(lua_State *L) {
-  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, task_ended);
-  return task_ended(L, status, 0);
+  int below = 1;
+  if (!runner_running->state->installed) {
+    lost_push_guard(L);
+    lua_insert(L, 1);
+    lua_toclose(L, 1);
+    below = 2;
+  }
+  int status = lua_pcallk(L, lua_gettop(L) - below - 1, LUA_MULTRET, below,
+                          below, task_ended);
+  return task_ended(L, status, below);
 }
 
 void spawn_push_outer_context(lua_State *L, bool create) {

@@ -352,7 +352,7 @@ static void check_signals(lua_State *L, bool wanted[SIGNAL_LIMIT]) {
 // an iterator of names. Signals that it left unread are raised again at the
 // end, for the handlers from before. No checkpoint.
 static int l_open(lua_State *L) {
-  static const WithOps ops = {leave};
+  static const WithOps ops = {.leave = leave};
   bool wanted[SIGNAL_LIMIT] = {false};
   check_signals(L, wanted);
   arg_callable(L, 2);
