@@ -52,7 +52,7 @@ RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
 .PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
   stress bench guard guard-update lint luacheck house layers mirror symbols fmt coverage \
-  luals gdb install clean help
+  luals gdb install deb clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -116,6 +116,8 @@ gdb: all units  ## one spec or unit test under gdb: T=api/lock
 	  spec/support/busted.lua spec/$(T)_spec.lua)
 install: all  ## install below PREFIX (and DESTDIR)
 	@.dev/install.sh
+deb: all  ## pack a Debian package, build/trio-lua_*.deb
+	@.dev/deb.sh
 clean:  ## remove build/
 	@rm -rf build
 help:  ## this list
