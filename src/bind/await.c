@@ -9,6 +9,7 @@
 #include "error.h"
 #include "explain.h"
 #include "lost.h"
+#include "spawn.h"
 
 // Somebody resumed the coroutine L by hand while it waits for trio. Its frame
 // is lost with the error that follows, so the wait must be undone first; the
