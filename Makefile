@@ -31,7 +31,7 @@ NEED = $(if $(and $(LUA_LIBS),$(UV_LIBS)),,$(error Lua 5.4 or libuv is missing: 
 B := build$(VARIANT:%=/%)
 CORE := $(wildcard src/base/*.c src/core/*.c)
 LIBRARY := $(CORE) $(wildcard src/bind/*.c src/api/*.c src/io/*.c \
-  src/tls/*.c src/module.c)
+  src/tls/*.c src/module.c src/lazy.c)
 PROGRAM := $(wildcard src/main.c src/cli/*.c)
 SUPPORT_tsan := spec/support/tsan.c
 UNITS := $(wildcard spec/base/*.c spec/core/*.c)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- path_glob.lua: patterns of paths: path:match, path:glob, path:rglob.
+-- Names: trio.Path
 --
 -- A pattern has parts, as a path has. In a part "*" stands for any text, "?"
 -- for one character, "[abc]" and "[!a-z]" for one of a set; names that begin

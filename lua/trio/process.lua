@@ -33,7 +33,6 @@ return function(trio, kit)
   local lowlevel = trio.lowlevel
   -- Functions of the C side that are not for programs.
   local open, set_stream = lowlevel._open_process, lowlevel._set_stream
-  lowlevel._open_process, lowlevel._set_stream = nil, nil
 
   -- Text for the system: a string, a number, or a Path.
   local function as_text(value)

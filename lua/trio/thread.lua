@@ -29,7 +29,6 @@ end
 return function(trio, kit)
   local check, lowlevel, testing = kit.check, trio.lowlevel, trio.testing
   local thread = trio._thread
-  trio._thread = nil
   local to_thread, from_thread = {}, {}
   trio.to_thread, trio.from_thread = to_thread, from_thread
 

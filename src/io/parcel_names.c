@@ -92,6 +92,11 @@ static void walk_module(lua_State *L, const char *name) {
   lua_pop(L, 2);
 }
 
+// The module trio, on top, shall have all its names: pairs sees to that.
+static void complete(lua_State *L) {
+  if (luaL_callmeta(L, -1, "__pairs")) lua_pop(L, 1);
+}
+
 // () -> a new map, noted in the registry.
 static int make_paths(lua_State *L) {
   lua_settop(L, 0);
@@ -107,6 +112,7 @@ static int make_paths(lua_State *L) {
   lua_rawset(L, WALK_SEEN);
   // trio first: what it and another module share is trio's. Globals last.
   lua_getfield(L, WALK_LOADED, "trio");
+  complete(L);
   walk_module(L, "trio");
   for (lua_pushnil(L); lua_next(L, WALK_LOADED) != 0;) {
     const char *name =
@@ -138,6 +144,7 @@ static void push_at(lua_State *L, const char *path, size_t size, bool load) {
     lua_pushstring(L, part);
     lua_rawget(L, -2);
     lua_remove(L, -2);
+    if (part == path && strcmp(part, "trio") == 0) complete(L);
     if (part != path || !load || !lua_isnil(L, -1)) continue;
     lua_getglobal(L, "require");
     lua_replace(L, -2);

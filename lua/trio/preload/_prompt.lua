@@ -6,6 +6,7 @@ local NAME = "^[%a_][%w_]*$"
 
 return function(trio)
   local prompt = {}
+  pairs(trio)  -- so that all names are there to be completed
   local checkpoint_if_cancelled = trio.lowlevel.checkpoint_if_cancelled
   local open_nursery, sleep_forever = trio.open_nursery, trio.sleep_forever
   -- Lua's own, whatever trio.install puts in its place: an interrupt of a
