@@ -22,7 +22,7 @@ local counts = {10, 1000, 100000, 1000000}
 local tasks = {
   {"checkpoint", "checkpoint, of so many tasks in turn", work = 4e6,
     floor = FLOOR},
-  {"beside_sleepers", "timeout, beside so many that sleep", rounds = 1e6},
+  {"beside_sleepers", "nursery in a timeout, beside so many asleep", rounds = 3e5},
   {"timeouts", "timeout, of so many tasks in turn", work = 1e6,
     floor = FLOOR},
   {"spawn", "spawn, so many at once", work = 1e6, floor = FLOOR},
@@ -57,9 +57,10 @@ local function medians(command, waited, fields)
 end
 
 local function tasks_command(program, workload, count)
-  local times = workload.rounds or workload.work / count
+  local times = math.floor(workload.rounds or workload.work / count)
   local words = table.move(program, 1, #program, 1, {})
-  table.move({workload[1], count, math.max(1, math.floor(times))}, 1, 3, #words + 1, words)
+  table.move({workload[1], count, math.max(1, times)}, 1, 3, #words + 1,
+    words)
   return measure.alone(words)
 end
 

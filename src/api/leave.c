@@ -32,7 +32,7 @@ enum { NURSERY = 1, BODY_ERROR, ERRORS, TRACEBACKS, KEPT };
 // Push the error of the child at that place among the failures, and its
 // traceback. Is it surely a Cancelled?
 static bool push_failed(lua_State *L, Nursery *n, int place) {
-  if (n->keeps && lua_rawgeti(L, KEPT, place) != LUA_TNIL) {
+  if (n->kept != 0 && lua_rawgeti(L, KEPT, place) != LUA_TNIL) {
     lua_pushnil(L);
     return true;
   }
@@ -54,7 +54,7 @@ static int collect(lua_State *L) {
       total = n->failed_count + (n->body_failed != 0) + (n->interrupted != 0);
   int body_at = n->body_failed, interrupt_at = n->interrupted;
   luaL_checkstack(L, 8, NULL);
-  spawn_push_anchored(L, &n->failed);
+  spawn_push_held(L, n->kept);
   for (int children = 0, i = 0; i < total; i++) {
     bool cancelled = false;
     if (body_at != 0 && body_at <= children + 1) {
@@ -124,7 +124,7 @@ static int finish(lua_State *L, Nursery *n) {
   bool failed = combine(L, n);
   drop_failed(n);
   if (link_is_linked(&n->open_link)) list_remove(&n->open_link);
-  nursery_forget(L, n);
+  nursery_forget(n);
   ScopeExit exit = scope_leave(L, n->scope, failed);
   if (n->target != NULL) return start_finish(L, n, exit == SCOPE_FAILED);
   if (exit == SCOPE_FAILED) return with_rethrow(L);

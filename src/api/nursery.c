@@ -24,25 +24,24 @@ void nursery_check_closed(Nursery *n) {
   task_wake(n->parent, WAKE_OK);
 }
 
-void nursery_forget(lua_State *L, Nursery *n) {
-  spawn_unanchor(L, n);
-  if (n->keeps) spawn_unanchor(L, &n->failed);
+void nursery_forget(Nursery *n) {
+  spawn_drop(n->runner, &n->slot);
+  spawn_drop(n->runner, &n->kept);
 }
 
 static void forget_if_empty(Nursery *n) {
   if (n->child_count > 0 || n->pending_starts > 0) return;
-  nursery_forget(n->runner->L, n);
+  nursery_forget(n);
 }
 
 bool nursery_keep(lua_State *L, Task *t) {
   Nursery *n = t->parent;
   if (n == NULL || n->abandoned || t == n->runner->main) return false;
-  if (!n->keeps) {
+  if (n->kept == 0) {
     lua_newtable(L);
-    spawn_anchor(L, &n->failed, -1);
-    n->keeps = true;
+    n->kept = spawn_hold(L, n->runner, -1);
   } else {
-    spawn_push_anchored(L, &n->failed);
+    spawn_push_held(L, n->kept);
   }
   lua_insert(L, -2);
   lua_rawseti(L, -2, n->failed_count + 1);
@@ -114,7 +113,7 @@ Nursery *nursery_push(lua_State *L, Task *t, bool strict) {
   lua_setiuservalue(L, at, NURSERY_SCOPE);
   task_push(L, t);
   lua_setiuservalue(L, at, NURSERY_PARENT);
-  spawn_anchor(L, n, at);
+  n->slot = spawn_hold(L, n->runner, at);
   scope_enter(L, t, n->scope, at + 1);
   lua_settop(L, at);
   n->status = n->scope->status;
@@ -132,6 +131,7 @@ Task *nursery_spawn(lua_State *L, Nursery *n, int count, int name,
     nursery_check_open(L, n);
   }
   t->parent = n;
+  t->parent_slot = n->slot;
   t->base = n->status;
   t->on_exit = on_child_exit;
   list_push(&n->children, &t->child_link);

@@ -20,12 +20,13 @@ typedef struct Nursery {
   Task *parent;          // user value NURSERY_PARENT; valid while open
   Runner *runner;
   uint64_t serial;  // of the run
+  int slot;         // by which it is held while open (spawn.h), else 0
   Link open_link;   // in parent->nurseries
   List children;    // by child_link
   List failed;      // by child_link
   int child_count, failed_count;
   int pending_starts;
-  bool keeps;       // there is such a table
+  int kept;            // slot of the table of those that were kept, else 0
   int body_failed;     // 1 + number of failures before the body's, 0: none
   int interrupt_code;  // WAKE_INTERRUPTED or _DEADLOCK that came while leaving
   int interrupted;     // 1 + number of failures before it, 0: none
@@ -82,7 +83,7 @@ Task *nursery_parent_of(const Task *t);
 bool nursery_keep(lua_State *L, Task *t);
 
 // The nursery was left, or nothing of it is left: unanchor it.
-void nursery_forget(lua_State *L, Nursery *n);
+void nursery_forget(Nursery *n);
 
 // Push the nursery's object, nil for NULL; while it is open. [-0, +1, -]
 void nursery_push_object(lua_State *L, Nursery *n);

@@ -27,6 +27,7 @@ static void move_children(lua_State *L, Nursery *from, Nursery *to) {
     list_remove(link);
     list_push(&to->children, link);
     t->parent = to;
+    t->parent_slot = to->slot;
     t->base = to->status;
     t->eventual_parent = NULL;
     if (t->exposed) task_note_parent(L, t);

@@ -22,7 +22,7 @@ void nursery_push_object(lua_State *L, Nursery *n) {
   if (n == NULL) {
     lua_pushnil(L);
   } else {
-    spawn_push_anchored(L, n);
+    spawn_push_held(L, n->slot);
   }
 }
 

@@ -27,8 +27,8 @@ void spawn_end(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
 }
 
-// Put the object at index `object` into the table of live tasks.
-static void anchor(lua_State *L, Runner *R, Task *t, int object) {
+int spawn_hold(lua_State *L, Runner *R, int idx) {
+  idx = lua_absindex(L, idx);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
   int slot = R->free_slot;
   int next = 0;
@@ -39,12 +39,29 @@ static void anchor(lua_State *L, Runner *R, Task *t, int object) {
   } else {
     slot = R->slots + 1;
   }
-  lua_pushvalue(L, object);
+  lua_pushvalue(L, idx);
   lua_rawseti(L, -2, slot);
   lua_pop(L, 1);
-  t->slot = slot;
   R->free_slot = next;
   if (slot > R->slots) R->slots = slot;
+  return slot;
+}
+
+void spawn_drop(Runner *R, int *slot) {
+  if (*slot == 0) return;
+  lua_State *L = R->L;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_pushinteger(L, R->free_slot);
+  lua_rawseti(L, -2, *slot);
+  lua_pop(L, 1);
+  R->free_slot = *slot;
+  *slot = 0;
+}
+
+void spawn_push_held(lua_State *L, int slot) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgeti(L, -1, slot);
+  lua_remove(L, -2);
 }
 
 // How many ended tasks are kept for reuse while the run idles; while it is busy
@@ -61,16 +78,6 @@ static bool can_reuse(const Runner *R, const Task *t) {
          lua_status(t->co) == LUA_OK && lua_gethook(t->co) == lua_gethook(R->L);
 }
 
-static void let_go(Runner *R, Task *t) {
-  lua_State *L = R->L;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_pushinteger(L, R->free_slot);
-  lua_rawseti(L, -2, t->slot);
-  lua_pop(L, 1);
-  R->free_slot = t->slot;
-  t->slot = 0;
-}
-
 // Keep nothing of what it ran: its name is often the function itself.
 static void clean(Runner *R, Task *t) {
   lua_State *L = R->L;
@@ -85,10 +92,13 @@ static void clean(Runner *R, Task *t) {
 }
 
 void spawn_release(Task *t) {
-  if (t->remembered) return;
+  if (t->remembered) {
+    t->parent_slot = 0;  // it outlives its nursery
+    return;
+  }
   Runner *R = runner_of_task(t);
   if (!can_reuse(R, t)) {
-    let_go(R, t);
+    spawn_drop(R, &t->slot);
     return;
   }
   clean(R, t);
@@ -105,15 +115,12 @@ void spawn_undo(Task *t) {
 void spawn_trim_pool(Runner *R) {
   while (R->pooled > POOL_LIMIT) {
     R->pooled--;
-    let_go(R, CONTAINER_OF(queue_shift(&R->pool), Task, run_item));
+    Task *t = CONTAINER_OF(queue_shift(&R->pool), Task, run_item);
+    spawn_drop(R, &t->slot);
   }
 }
 
-void spawn_push_object(lua_State *L, Task *t) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_rawgeti(L, -1, t->slot);
-  lua_remove(L, -2);
-}
+void spawn_push_object(lua_State *L, Task *t) { spawn_push_held(L, t->slot); }
 
 void task_push(lua_State *L, Task *t) {
   if (t == NULL) {
@@ -130,7 +137,7 @@ void task_push(lua_State *L, Task *t) {
 
 void task_note_parent(lua_State *L, Task *t) {
   spawn_push_object(L, t);
-  spawn_push_anchored(L, t->parent);
+  spawn_push_held(L, t->parent_slot);
   lua_setiuservalue(L, -2, TASK_PARENT);
   lua_pop(L, 1);
 }
@@ -139,13 +146,6 @@ void spawn_anchor(lua_State *L, const void *key, int idx) {
   idx = lua_absindex(L, idx);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
   lua_pushvalue(L, idx);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
-}
-
-void spawn_unanchor(lua_State *L, const void *key) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_pushnil(L);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
 }
@@ -305,7 +305,7 @@ static Task *make_task(lua_State *L, Runner *R) {
   task_init(t, &R->sched);
   t->co = lua_newthread(L);
   lua_setiuservalue(L, -2, TASK_COROUTINE);
-  anchor(L, R, t, lua_gettop(L));
+  t->slot = spawn_hold(L, R, -1);
   return t;
 }
 

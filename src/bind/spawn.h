@@ -3,7 +3,7 @@
 //
 // A task's Lua object holds the Task itself and, as user values, its
 // coroutine, what names it, its context variables, its last failure and its
-// nursery. A live task is anchored in a table by its slot number.
+// nursery. Live tasks and open nurseries are held in a table by slot number.
 #ifndef TRIO_BIND_SPAWN_H
 #define TRIO_BIND_SPAWN_H
 
@@ -51,7 +51,7 @@ void spawn_push_object(lua_State *L, Task *t);
 // are anchored (not released). [-0, +1, -]
 void task_push(lua_State *L, Task *t);
 
-// The task has moved to another nursery, anchored under t->parent.
+// The task has moved to another nursery, which is held in t->parent_slot.
 void task_note_parent(lua_State *L, Task *t);
 
 // The live task anchored in that slot, or NULL. [-0, +0, -]
@@ -61,10 +61,17 @@ Task *spawn_at(lua_State *L, int slot);
 void task_push_repr(lua_State *L, Task *t);
 void task_push_name(lua_State *L, Task *t);
 
-// Keep the value at idx alive until spawn_unanchor or the end of the run.
-// Unanchoring never allocates.
+// Keep the value at idx alive until spawn_drop or the end of the run; returns
+// its slot, which is never 0. [-0, +0, m]
+int spawn_hold(lua_State *L, Runner *R, int idx);
+// Let go of what is in that slot, if it isn't 0, and make it 0. No allocation.
+void spawn_drop(Runner *R, int *slot);
+// Push what is in that slot, nil for slot 0. [-0, +1, -]
+void spawn_push_held(lua_State *L, int slot);
+
+// Keep the value at idx alive to the end of the run, under a key of which there
+// are few: Lua looks at the whole table, with all tasks, when a key comes in.
 void spawn_anchor(lua_State *L, const void *key, int idx);
-void spawn_unanchor(lua_State *L, const void *key);
 // Push what is anchored under key, nil if nothing is. [-0, +1, -]
 void spawn_push_anchored(lua_State *L, const void *key);
 

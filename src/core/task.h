@@ -104,6 +104,7 @@ struct Task {
 
   // Structure, owned by the layers above.
   struct Nursery *parent;           // NULL for the root task
+  int parent_slot;                  // by which that is held (bind/spawn.c)
   struct CancelStatus *base;        // status of the nursery it belongs to
   void (*on_exit)(struct Task *t);  // tells the nursery; no Lua, no failure
   struct CancelReason *failure;     // why its error cancels the nursery
