@@ -22,7 +22,8 @@ local counts = {10, 1000, 100000, 1000000}
 local tasks = {
   {"checkpoint", "checkpoint, of so many tasks in turn", work = 4e6,
     floor = FLOOR},
-  {"beside_sleepers", "nursery in a timeout, beside so many asleep", rounds = 3e5},
+  {"beside_sleepers", "nursery in a timeout, beside so many asleep",
+    rounds = 3e5},
   {"timeouts", "timeout, of so many tasks in turn", work = 1e6,
     floor = FLOOR},
   {"spawn", "spawn, so many at once", work = 1e6, floor = FLOOR},
