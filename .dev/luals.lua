@@ -220,7 +220,7 @@ local function read_page(path)
       lines[#lines + 1] = line
     end
   end
-  if path:find("differences") then return end
+  if docs.compares(path) then return end
   for cell, text in page:gmatch("\n| (`[^|\n]*`) | ([^\n]-) |%f[\n]") do
     note(cell, text .. "\n\n")
   end
@@ -274,7 +274,7 @@ emit("---@class trio.Error")
 for _, name in ipairs {"cause", "context", "message", "traceback"} do
   emit("---@field %s %s", name, name:find("^[mt]") and "string" or "any")
 end
-objects.Class = nil
+objects.Class, objects.session = nil, true  -- that has fields alone
 for _, object in ipairs(sorted(objects)) do
   emit("\n---@class %s", class_of(object))
   for _, field in ipairs(sorted(fields[object] or {})) do

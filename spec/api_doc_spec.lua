@@ -1,10 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- api_doc_spec.lua: the manual and the library know the same names.
 --
--- The public API is what can be reached from require "trio" through plain
--- tables, the module trio.busted, and the members of its classes. Those written
--- in C are found by their metatables in the registry, those in Lua as upvalues
--- of public functions. Names that begin with an underscore are not public.
+-- The public API is that of spec/support/api.lua, and the module trio.busted.
 --   * Every function and method has an entry: a heading "### `signature`", or a
 --     row of a table whose first cell is the signature.
 --   * Every other value and every field is named in backquotes somewhere;
@@ -12,134 +9,8 @@
 --   * Every entry names something that exists, and says what an entry must say.
 
 local trio = require "trio"
+local api = require "spec.support.api"
 local docs = require "spec.support.docs"
-
--- What the manual calls an object of each class with members. A new class
--- needs a line here.
-local OBJECTS = {
-  ["trio.BufferedReceiveStream"] = "stream",
-  ["trio.CancelScope"] = "scope",
-  ["trio.CapacityLimiter"] = "limiter",
-  ["trio.Condition"] = "condition",
-  ["trio.ContextVar"] = "var",
-  ["trio.Event"] = "event",
-  ["trio.ExceptionGroup"] = "group",
-  ["trio.File"] = "file",
-  ["trio.Lock"] = "lock",
-  ["trio.MemoryReceiveChannel"] = "receive",
-  ["trio.MemorySendChannel"] = "send",
-  ["trio.Nursery"] = "nursery",
-  ["trio.SafeReceiveChannel"] = "receive",
-  ["trio.Process"] = "process",
-  ["trio.Path"] = "path",
-  ["trio.SSLListener"] = "listener",
-  ["trio.SSLStream"] = "stream",
-  ["trio.Semaphore"] = "semaphore",
-  ["trio.SignalReceiver"] = "signals",
-  ["trio.SocketListener"] = "listener",
-  ["trio.SocketStream"] = "stream",
-  ["trio.StapledStream"] = "stream",
-  ["trio.StrictFIFOLock"] = "lock",
-  ["trio.SystemClock"] = "clock",
-  ["trio.TASK_STATUS_IGNORED"] = "task_status",
-  ["trio.TaskStatus"] = "task_status",
-  ["trio.TrioToken"] = "token",
-  ["trio.VarToken"] = "token",
-  ["trio.WrappedFile"] = "wrapper",
-  ["trio.lowlevel.FdStream"] = "stream",
-  ["trio.lowlevel.ParkingLot"] = "lot",
-  ["trio.lowlevel.RunVar"] = "var",
-  ["trio.lowlevel.Task"] = "task",
-  ["trio.lowlevel.UnboundedQueue"] = "queue",
-  ["trio.socket"] = "socket",
-  ["trio.ssl.SSLContext"] = "context",
-  ["trio.ssl.SSLSession"] = "session",
-  ["trio.testing.LockstepReceiveStream"] = "stream",
-  ["trio.testing.LockstepSendStream"] = "stream",
-  ["trio.testing.MemoryReceiveStream"] = "stream",
-  ["trio.testing.MemorySendStream"] = "stream",
-  ["trio.testing.MockClock"] = "clock",
-  ["trio.testing.Sequencer"] = "seq",
-}
-
--- What every class written in Lua has for its own use (lua/trio/_class.lua).
-local PRIVATE = {new = true, is = true, check_self = true, check_async = true}
-
-local function is_public(name)
-  return type(name) == "string" and not name:find("^_")
-end
-
--- "trio.sleep" = value, for everything below a table without a metatable.
-local function collect_names(t, prefix, found)
-  for name, value in pairs(t) do
-    if is_public(name) then
-      local full = prefix .. "." .. name
-      local is_space = type(value) == "table"
-        and not debug.getmetatable(value)
-      if is_space and next(value) ~= nil then
-        collect_names(value, full, found)
-      elseif not is_space and type(value) ~= "number" then
-        found[full] = value
-      end
-    end
-  end
-  return found
-end
-
--- The table of members of a class: its __index, or what that looks into.
-local function members_of(metatable)
-  local index = rawget(metatable, "__index")
-  if type(index) == "function" then
-    local _, value = debug.getupvalue(index, 1)
-    index = value
-  end
-  return type(index) == "table" and index or {}
-end
-
--- The public members of a class written in Lua.
-local function members_in_lua(class)
-  local members = {}
-  for name, value in pairs(class) do
-    if is_public(name) and not PRIVATE[name] then members[name] = value end
-  end
-  return members
-end
-
--- Adds the classes that a function, or one that it calls, has as an upvalue.
-local function collect_lua_classes(fn, classes, seen)
-  if seen[fn] then return end
-  seen[fn] = true
-  for i = 1, math.huge do
-    local name, value = debug.getupvalue(fn, i)
-    if not name then return end
-    if type(value) == "function" then
-      collect_lua_classes(value, classes, seen)
-    elseif type(value) == "table" and rawget(value, "check_self") then
-      classes[value.__name] = members_in_lua(value)
-    end
-  end
-end
-
--- {["trio.Nursery"] = members}, for all classes of the library.
-local function collect_classes(names)
-  local classes, seen = {}, {}
-  for _, value in pairs(names) do
-    if type(value) == "table" then  -- one that is called, such as trio.Path
-      value = rawget(debug.getmetatable(value) or {}, "__call")
-    end
-    if type(value) == "function" then
-      collect_lua_classes(value, classes, seen)
-    end
-  end
-  for key, value in pairs(debug.getregistry()) do
-    local name = type(key) == "userdata" and type(value) == "table"
-      and rawget(value, "__name")
-    if type(name) == "string" and name:find("^trio%.") then
-      classes[name] = members_of(value)
-    end
-  end
-  return classes
-end
 
 -- The names in a heading or cell: "trio.sleep", "scope:cancel".
 local function names_in(text)
@@ -182,8 +53,7 @@ local function read_manual()
       table.insert(manual.entries, entry)
       note(entry.names)
     end
-    -- That page's tables show how things are called in Python.
-    if not path:find("differences") then
+    if not docs.compares(path) then
       for cell in text:gmatch("\n| ([^|]*) |") do note(names_in(cell)) end
     end
   end
@@ -195,9 +65,10 @@ end
 local busted = require "trio.busted"
 busted.configure({enabled = false})
 
-local names = collect_names(trio, "trio", {})
-collect_names(busted, "trio.busted", names)
-local classes = collect_classes(names)
+local OBJECTS = api.objects
+local names = api.collect_names(trio, "trio", {})
+api.collect_names(busted, "trio.busted", names)
+local classes = api.collect_classes(names)
 local manual = read_manual()
 
 -- Does a page have the name in backquotes, alone or within an expression?
@@ -267,10 +138,10 @@ describe("the manual has", function()
         local object = member == "subclass" and "Class" or OBJECTS[class]
         assert.truthy(object, "what does the manual call a " .. class .. "?")
         local is_method = type(classes[class][member]) == "function"
-        if is_method and is_public(member) then
+        if is_method and api.is_public(member) then
           local name = object .. ":" .. member
           assert.truthy(manual.documented[name], name .. " has no entry")
-        elseif is_public(member) then
+        elseif api.is_public(member) then
           local name = object .. "." .. member
           assert.truthy(is_mentioned(name), name .. " is not mentioned")
         end

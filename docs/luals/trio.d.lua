@@ -113,6 +113,15 @@ local semaphore = {}
 ---@class trio.MemorySendChannel
 local send = {}
 
+---@class trio.ssl.SSLSession
+---@field has_ticket any
+---@field id any
+---@field is_resumable any
+---@field ticket_lifetime_hint any
+---@field time any
+---@field timeout any
+local session = {}
+
 ---@class trio.Socket
 ---@field did_shutdown_SHUT_WR any
 ---@field family any
@@ -1142,6 +1151,11 @@ function path:absolute() end
 ---@return any
 function path:expanduser() end
 
+---`trio.testing.MockClock({autojump_threshold = 0})`
+---@param autojump_threshold any
+---@return trio.testing.MockClock
+function trio.testing.MockClock(autojump_threshold) end
+
 ---Lets the other tasks have a turn, then looks for a cancellation.
 ---@async
 function trio.lowlevel.checkpoint() end
@@ -1977,12 +1991,6 @@ function condition:notify_all() end
 
 ---@return table
 function condition:statistics() end
-
----A clock that shows 0 at first and that the test moves. Give it to
----`trio.run({clock = clock}, ...)`.
----@param opts? table
----@return trio.testing.MockClock
-function trio.testing.MockClock(opts) end
 
 ---Moves the clock ahead. Nothing runs before the caller waits.
 ---@param seconds any

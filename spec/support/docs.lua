@@ -22,6 +22,12 @@ function M.pages()
   return paths
 end
 
+-- Does the page compare with other libraries? Its tables show how things are
+-- called there.
+function M.compares(path)
+  return path:find("differences") ~= nil or path:find("coming%-from") ~= nil
+end
+
 -- Divides a page into its parts, in order: {kind = the word of a fenced block,
 -- or "prose"; text =, line = number of its first line}.
 function M.parts(page)

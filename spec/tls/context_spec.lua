@@ -46,6 +46,9 @@ describe("a context", function()
     local err = H.raises_class(trio.SSLError, context.set_ciphers, context,
       "no-such-cipher")
     assert.equal("no cipher match", err.reason)
+    context:set_ciphersuites("TLS_AES_128_GCM_SHA256")
+    H.raises_class(trio.SSLError, context.set_ciphersuites, context,
+      "no-such-suite")
   end)
 
   it("says what is wrong with a file", function()
