@@ -22,7 +22,7 @@ static void set_defaults(lua_State *L, const Args *args) {
     lua_pop(L, 1);
     return;
   }
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 4);
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "catch_sigint");
   if (args->has_seed) {
@@ -40,6 +40,11 @@ static void set_defaults(lua_State *L, const Args *args) {
     lua_pushstring(L, args->trace);
     lua_call(L, 1, 1);
     lua_setfield(L, -2, "instrument");
+  }
+  for (int i = 0; i < args->action_count; i++) {
+    if (args->actions[i].kind != ACTION_WARNINGS) continue;
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "warnings");
   }
   lua_call(L, 1, 0);
 }

@@ -37,7 +37,7 @@ return function(trio)
       return function(value) return isinstance(value, cond) end
     elseif is_callable(cond) then
       return cond
-    elseif type(cond) ~= "table" or #cond == 0 then
+    elseif type(cond) ~= "table" or (#cond == 0 and next(cond) ~= nil) then
       return nil, "class, array of classes or function expected, got "
         .. type(cond)
     end

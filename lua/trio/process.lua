@@ -64,7 +64,8 @@ return function(trio, kit)
     local argv = {}
     for i = 1, #command do
       argv[i] = as_text(command[i])
-      if not argv[i] then
+      -- A program that is a number is more likely a table of something else.
+      if not argv[i] or (i == 1 and type(command[1]) == "number") then
         return nil, ("argument %d of the command: %s"):format(i,
           check.expected("string", command[i]))
       elseif has_zero(argv[i]) then

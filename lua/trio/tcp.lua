@@ -106,13 +106,14 @@ return function(trio, kit)
     return errors[1][name]
   end
 
-  local function all_failed(errors, where)
+  local function all_failed(errors, host, port)
+    local where = kit.host_and_port(host, port)
     local message = ("all attempts to connect to %s failed"):format(where)
     local code = common_field(errors, "code")
     return trio.OSError((code and "[" .. code .. "] " or "") .. message, {
       code = code,
       errno = common_field(errors, "errno"), syscall = "connect",
-      cause = trio.ExceptionGroup(message, errors),
+      address = {host, port}, cause = trio.ExceptionGroup(message, errors),
     })
   end
 
@@ -147,7 +148,7 @@ return function(trio, kit)
     }
     local _ <close> = race.sockets
     run_race(race, targets, delay)
-    if not race.winner then error(all_failed(race.errors, where)) end
+    if not race.winner then error(all_failed(race.errors, host, port)) end
     local stream = trio.SocketStream(race.winner)
     race.sockets[race.winner] = nil
     kit.note_origin(race.winner)

@@ -66,6 +66,15 @@ describe("split", function()
     A("1"), Group("ab", {A("2"), B("3")}), Group("a", {A("4")}), "text",
   })
 
+  it("by an array of no class matches nothing", function()
+    local matched, rest = tree:split({})
+    assert.is_nil(matched)
+    assert.equal(tree, rest)
+    assert.is_nil(tree:subgroup({}))
+    H.raises("error class, array of classes or function expected", tree.split,
+      tree, {A = A})
+  end)
+
   it("divides by class and keeps the shape", function()
     local matched, rest = tree:split(B)
     assert.equal("top[ab[B: 3]]", shape(matched))
@@ -150,7 +159,7 @@ describe("split", function()
   end)
 
   it("refuses other conditions", function()
-    for _, cond in ipairs {1, "A", {}, {1}, {A, "x"}, A("1"), true} do
+    for _, cond in ipairs {1, "A", {x = A}, {1}, {A, "x"}, A("1"), true} do
       H.raises("bad argument #1 to 'split' ", function() tree:split(cond) end)
     end
     H.raises("got no value", function() tree:split() end)

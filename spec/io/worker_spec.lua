@@ -125,6 +125,19 @@ describe("workers", function()
   end)
 end)
 
+describe("warnings", function()
+  local script = [[
+    local trio = require "trio"
+    trio.run(trio.to_thread.run_sync, warn, "from the thread")
+  ]]
+
+  it("are on in threads where the command line has -W", function()
+    assert.equal("Lua warning: from the thread\n",
+      cli.script(script, "-W").err)
+    assert.equal("", cli.script(script).err)
+  end)
+end)
+
 describe("the end of the program", function()
   local function check_end(source)
     local result = cli.script(source)

@@ -242,6 +242,10 @@ describe("catch", function()
     assert.same({"m[A: 1]", "[B: 3, m[B: 2]]"}, order)
   end)
 
+  it("with an array of no class catches nothing", function()
+    assert.equal("x", H.raises("x", catch, {{{}, ignore}}, error, "x", 0))
+  end)
+
   it("names its bad arguments and their place", function()
     for text, handlers in pairs({
       ["handler 1: {cond, handler} expected, got number"] = {1},
@@ -251,6 +255,8 @@ describe("catch", function()
         {{{A, "B"}, ignore}},
       ["handler 1: class, array of classes or function expected, got nil"] =
         {{nil, ignore}},
+      ["handler 1: class, array of classes or function expected, got table"] =
+        {{{A = A}, ignore}},
       ["array of {cond, handler} expected, got table"] = A,
       ["array of {cond, handler} expected, got number"] = 1,
     }) do

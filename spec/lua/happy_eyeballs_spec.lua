@@ -141,12 +141,11 @@ local ONE_TWO_THREE = {
 
 describe("open_tcp_stream with several addresses", function()
   for name, opts in pairs {
-    ["EYEB-02 begins a quarter of a second apart"] = {},
-    ["EYEB-05 does so without a delay in the options"] =
-      {happy_eyeballs_delay = nil},
-    ["EYEB-02 does so with that delay"] = {happy_eyeballs_delay = 0.25},
+    ["by default"] = {},
+    ["with an option that is nil (EYEB-05)"] = {happy_eyeballs_delay = nil},
+    ["with that delay"] = {happy_eyeballs_delay = 0.25},
   } do
-    H.trio_it(name, function()
+    H.trio_it("EYEB-02 begins a quarter of a second apart " .. name, function()
       local net = network(ONE_TWO_THREE)
       local host, time = race(net, opts)
       assert.equal("3.3.3.3", host)
@@ -212,6 +211,7 @@ describe("open_tcp_stream with several addresses", function()
     assert.truthy(err.message:find(text, 1, true))
     assert.truthy(err.cause.message:find(text, 1, true))
     assert.equal(4, #err.cause.exceptions)
+    assert.same({"test.example.com", 80}, err.address)
     for _, one in ipairs(err.cause.exceptions) do
       assert.equal("OSError: sorry", tostring(one))
     end

@@ -288,6 +288,8 @@ end)]], "-W")
       {text = true})
     refuses("#1 to 'run_process' %(array of strings expected; a command line",
       "ls")
+    refuses("#1 to 'run_process' %(argument 1 of the command: string "
+      .. "expected, got number", {1})
     refuses("with 'shell = true' the command must be a string", {"ls"},
       {shell = true})
     for _, name in ipairs {"capture_stdout", "capture_stderr", "check"} do

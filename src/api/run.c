@@ -438,8 +438,8 @@ static int l_traceback_of(lua_State *L) {
   return 1;
 }
 
-// trio._defaults{seed=, on_deadlock=, instrument=, catch_sigint=}: what the
-// interpreter's command line sets for every run.
+// trio._defaults{seed=, on_deadlock=, instrument=, catch_sigint=, warnings=}:
+// what the interpreter's command line sets for every run.
 static int l_defaults(lua_State *L) {
   State *state = state_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -456,6 +456,9 @@ static int l_defaults(lua_State *L) {
   }
   if (lua_getfield(L, 1, "catch_sigint") != LUA_TNIL) {
     state->default_sigint = lua_toboolean(L, -1);
+  }
+  if (lua_getfield(L, 1, "warnings") != LUA_TNIL) {
+    state->warnings = lua_toboolean(L, -1);
   }
   return 0;
 }

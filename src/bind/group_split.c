@@ -346,13 +346,23 @@ StripResult group_strip_cancelled(lua_State *L, int idx) {
   return STRIP_ALL;
 }
 
+// An array of no class matches nothing; fields are a mistake.
+static bool is_array(lua_State *L, int idx) {
+  if (!lua_istable(L, idx)) return false;
+  if (lua_rawlen(L, idx) > 0) return true;
+  lua_pushnil(L);
+  if (lua_next(L, idx) == 0) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
 void group_check_condition(lua_State *L, int idx) {
   if (lua_isfunction(L, idx) || error_is_class(L, idx)) return;
   if (luaL_getmetafield(L, idx, "__call") != LUA_TNIL) {
     lua_pop(L, 1);
     return;
   }
-  if (!lua_istable(L, idx) || lua_rawlen(L, idx) == 0) {
+  if (!is_array(L, idx)) {
     luaL_typeerror(L, idx, "error class, array of classes or function");
   }
   int count = (int)lua_rawlen(L, idx);

@@ -37,6 +37,7 @@ typedef struct State {
   bool has_seed;         // defaults for every run of the program
   uint64_t seed;
   bool raise_deadlock;
+  bool warnings;   // are on, from the start of the program
   bool is_worker;  // belongs to a thread of io/worker.c
 } State;
 

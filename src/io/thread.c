@@ -78,6 +78,10 @@ static void prepare(lua_State *L, const Job *job) {
     if (job->cpath != NULL) set_search_path(L, "cpath", job->cpath);
   }
   lua_pop(L, 1);
+  if (job->warnings && !state_of(L)->warnings) {
+    state_of(L)->warnings = true;
+    lua_warning(L, "@on", 0);
+  }
   if (job->installed && !state_of(L)->installed) {
     lua_getfield(L, -1, "trio");
     lua_getfield(L, -1, "install");
@@ -258,6 +262,7 @@ static int l_start(lua_State *L) {
   job->has_host = lua_toboolean(L, HAS_HOST);
   job->abandon = lua_toboolean(L, ABANDON);
   job->installed = R->state->installed;
+  job->warnings = R->state->warnings;
   const char *name = lua_tostring(L, NAME);
   if (name != NULL) strncpy(job->work.name, name, sizeof job->work.name - 1);
   job->token = token_share(R);

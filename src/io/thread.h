@@ -26,6 +26,7 @@ typedef struct Job {
   Parcel call;         // for the worker
   char *path, *cpath;  // package.path and cpath for the worker
   bool installed;      // trio.install was called
+  bool warnings;       // are on in the state of the run
   bool has_host;       // a task waits for it, or has abandoned it
   bool abandon;        // option abandon_on_cancel
   Parcel result;       // of the worker: results, or error and traceback
