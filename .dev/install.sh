@@ -27,7 +27,7 @@ ln -sf libtrio.so.0 "$DESTDIR$LIBDIR/libtrio.so"
 for page in docs/*.[1-9] docs/man/*.[1-9]; do
   [ -f "$page" ] && put 644 "$MANDIR/man${page##*.}" "$page"
 done
-put 644 "$DATADIR/trio-lua/library" docs/luals/trio.d.lua
+put 644 "$DATADIR/trio-lua/library" docs/luals/*.d.lua
 install -d "$DESTDIR$DATADIR/bash-completion/completions"
 install -m 644 docs/trio-lua.bash \
   "$DESTDIR$DATADIR/bash-completion/completions/trio-lua"

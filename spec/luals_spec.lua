@@ -125,3 +125,50 @@ describe("the definitions for editors", function()
     end
   end)
 end)
+
+describe("the definitions of a module beside trio", function()
+  local function load_definitions(name)
+    local source = docs.read("docs/luals/" .. name .. ".d.lua")
+    assert.truthy(source:find("^%-%-%-@meta " .. name:gsub("%p", "%%%0") ..
+                              "\n"))
+    return source, assert(load(source, "@" .. name, "t"))()
+  end
+
+  it("trio.busted have its functions and its options", function()
+    local busted = require "trio.busted"
+    local source, functions = load_definitions("trio.busted")
+    for name, value in pairs(busted) do
+      if not name:find("^_") then
+        assert.equal(type(value), type(functions[name]), name)
+      end
+    end
+    for name in pairs(functions) do assert.truthy(busted[name], name) end
+    assert.truthy(source:find("function luassert.raises_group(", 1, true))
+    local options = 0
+    for name in source:gmatch("\n%-%-%-@field ([%w_]+)%? ") do
+      -- It knows the option, whatever it says about the value.
+      local _, problem = pcall(busted.test, {[name] = print}, function() end)
+      assert.is_nil(tostring(problem):find("unknown option"), name)
+      options = options + 1
+    end
+    for cell in docs.prose(docs.read("docs/busted.md")):gmatch(
+        "\n| (`autojump_clock`.-)\n\n") do
+      for row in (cell .. "\n"):gmatch("([^\n]*)\n") do
+        local first = row:gsub("^| ", ""):match("^([^|]*)")
+        for name in first:gmatch("`([%w_]+)`") do
+          assert.truthy(source:find("@field " .. name .. "?", 1, true), name)
+          options = options - 1
+        end
+      end
+    end
+    assert.equal(0, options)
+    local _, problem = pcall(busted.test, {none = 1}, function() end)
+    assert.truthy(tostring(problem):find("unknown option"), problem)
+  end)
+
+  it("trio.trace are a function", function()
+    local _, definition = load_definitions("trio.trace")
+    assert.equal("function", type(definition))
+    assert.equal("function", type(require "trio.trace"))
+  end)
+end)
