@@ -52,7 +52,7 @@ RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
 .PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
   stress bench guard guard-update lint luacheck house layers mirror symbols fmt coverage \
-  luals gdb install deb clean help
+  luals reference gdb install deb clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -111,6 +111,9 @@ coverage:  ## which behaviours have a spec
 luals: all  ## write the definitions for the Lua language server
 	@build/trio-lua .dev/luals.lua >build/trio.d.lua
 	@mv build/trio.d.lua docs/luals/trio.d.lua
+reference: all  ## write the reference, build/reference.html
+	@build/trio-lua .dev/reference.lua >build/reference.html.tmp
+	@mv build/reference.html.tmp build/reference.html
 gdb: all units  ## one spec or unit test under gdb: T=api/lock
 	@gdb --args $(or $(wildcard build/asan/unit/$(T)),build/trio-lua \
 	  spec/support/busted.lua spec/$(T)_spec.lua)

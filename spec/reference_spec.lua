@@ -179,3 +179,55 @@ describe("the C API", function()
     end
   end)
 end)
+
+describe("the page of `make reference`", function()
+  local pipe = assert(io.popen(
+    (os.getenv("TRIO_LUA") or "build/trio-lua") .. " .dev/reference.lua"))
+  local page = pipe:read("a")
+  local ok = pipe:close()
+  local ids, links = {}, {}
+  for id in page:gmatch(' id="([^"]+)"') do ids[id] = (ids[id] or 0) + 1 end
+  for id in page:gmatch(' href="#([^"]+)"') do links[id] = true end
+
+  it("has every function and method, once", function()
+    assert.is_true(ok)
+    for name, value in pairs(names) do
+      if type(value) == "function" then assert.equal(1, ids[name], name) end
+    end
+    for class, members in pairs(classes) do
+      for member, value in pairs(members) do
+        local object = member == "subclass" and "Class" or api.objects[class]
+        if api.is_public(member) and type(value) == "function" then
+          local name = object .. ":" .. member
+          assert.equal(1, ids[name], name)
+        end
+      end
+    end
+  end)
+
+  it("has links that lead somewhere, and to everything", function()
+    for id in pairs(links) do assert.truthy(ids[id], id) end
+    for id in pairs(ids) do assert.truthy(links[id], id) end
+  end)
+
+  it("has what trio.h declares, with its comments", function()
+    for line in docs.read("include/trio.h"):gmatch("\nTRIO_API ([^\n;]*)") do
+      line = line:gsub("[&<>]", "")
+      assert.truthy(page:find("\n?<pre>" .. line:gsub("%p", "%%%0")), line)
+    end
+    assert.truthy(page:find("<p>Like lua_pcall for a main function", 1, true))
+  end)
+
+  it("is well-formed", function()
+    local open = {}
+    for close, tag, rest in page:gmatch("<(/?)(%w+)([^>]*)>") do
+      if close == "/" then
+        assert.equal(tag, table.remove(open))
+      elseif tag ~= "meta" then
+        open[#open + 1] = tag
+        assert.is_nil(rest:find("<", 1, true))
+      end
+    end
+    assert.same({}, open)
+  end)
+end)
