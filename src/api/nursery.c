@@ -159,14 +159,16 @@ static int l_start_soon(lua_State *L) {
   Nursery *n = class_check(L, 1, &nursery_class);
   int function = nursery_function(L, 2, known);
   int name = 0, top = lua_gettop(L);
-  if (function == 3 && lua_getfield(L, 2, "name") != LUA_TNIL) {
-    if (!lua_isfunction(L, -1)) luaL_tolstring(L, -1, NULL);
-    lua_replace(L, 2);
-    name = 2;
+  if (function == 3) {
+    if (lua_getfield(L, 2, "name") != LUA_TNIL) {
+      if (!lua_isfunction(L, -1)) luaL_tolstring(L, -1, NULL);
+      lua_replace(L, 2);
+      name = 2;
+    }
+    lua_settop(L, top);
   }
-  lua_settop(L, top);
   nursery_check_open(L, n);  // last: the name's __tostring may have closed it
-  nursery_spawn(L, n, lua_gettop(L) - function, name, false);
+  nursery_spawn(L, n, top - function, name, false);
   return 0;
 }
 

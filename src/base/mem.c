@@ -38,6 +38,8 @@ void *mem_alloc(size_t size) {
   return block;
 }
 
+void mem_clear(void *block, size_t size) { memset(block, 0, size); }
+
 void *mem_realloc(void *block, size_t size) {
   if (!is_allowed()) return NULL;
   void *moved = realloc(block, size > 0 ? size : 1);

@@ -8,6 +8,9 @@
 
 // Zero-filled memory, or NULL.
 void *mem_alloc(size_t size);
+// Fill with zeros, by the C library: compilers expand memset to an instruction
+// that is slow for a few hundred bytes.
+void mem_clear(void *block, size_t size);
 void *mem_realloc(void *block, size_t size);
 void mem_free(void *block);  // NULL is fine
 char *mem_strdup(const char *text);

@@ -33,7 +33,7 @@ static int l_tostring(lua_State *L) {
 
 // __index of a class with properties. Upvalue 1: members by name.
 static int l_index(lua_State *L) {
-  lua_settop(L, 2);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TLIGHTUSERDATA) return 1;
   const ClassField *field = lua_touserdata(L, -1);
   lua_settop(L, 1);

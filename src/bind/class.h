@@ -53,12 +53,10 @@ void *class_check(lua_State *L, int idx, const Class *c);
 
 // The object at idx, or NULL. [-0, +0, -]
 static inline void *class_test(lua_State *L, int idx, const Class *c) {
-  if (lua_type(L, idx) != LUA_TUSERDATA) return NULL;
   ClassHead *head = lua_touserdata(L, idx);
-  if (lua_rawlen(L, idx) < sizeof(ClassHead) || head->class_of != c) {
-    return NULL;
-  }
-  return head;
+  // A light userdata has no length.
+  if (head == NULL || lua_rawlen(L, idx) < sizeof(ClassHead)) return NULL;
+  return head->class_of == c ? head : NULL;
 }
 
 // Options tables. opts_check verifies that the value at idx is nil, none or a

@@ -75,8 +75,10 @@ char *state_buffer(lua_State *L) {
 
 Runner *runner_maybe(lua_State *L) {
   Runner *R = runner_running;
-  if (R != NULL && R->state->registry == lua_topointer(L, LUA_REGISTRYINDEX)) {
-    return R;
+  if (R != NULL) {
+    const Task *t = R->sched.current;
+    if (t != NULL && t->top == L) return R;
+    if (R->state->registry == lua_topointer(L, LUA_REGISTRYINDEX)) return R;
   }
   return state_of(L)->runner;
 }
@@ -196,12 +198,12 @@ static void task_exited(Runner *R, Task *t) {
   t->state = TASK_DONE;
   R->live--;
   if (!list_is_empty(&t->nurseries)) R->abandon(t);
-  t->remembered = lot_task_ends(t);
+  if (lot_task_ends(t)) t->remembered = true;
   cancel_attach(t, NULL);
   cancel_reason_set(&t->cancel_reason, NULL);
   if (t == R->main) R->main_done = true;
-  t->pinned = t == R->main || t == R->root;
-  if (!t->failed && !t->pinned) lua_settop(t->co, 0);
+  if (t == R->main || t == R->root) t->pinned = true;
+  spawn_empty(t);
   if (t->on_exit != NULL) t->on_exit(t);
   cancel_reason_set(&t->failure, NULL);
   if (R->on_exit != NULL) R->on_exit(R, t);
@@ -256,7 +258,7 @@ static inline void step(Runner *R, Task *t) {
   } while (status == LUA_YIELD && t->hopping);
   bool ended = status != LUA_YIELD;
   if (ended) {
-    if (status != LUA_OK) t->failed = true;
+    if (status != LUA_OK) t->failed = t->died = true;
     task_exited(R, t);
   } else if (t->state == TASK_RUNNING) {
     yielded(t, results);

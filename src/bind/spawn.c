@@ -73,22 +73,31 @@ enum { POOL_LIMIT = 1000 };
 // coroutine (coroutine.running is ours only after trio.install), and the
 // coroutine ended well, with no hook of its own.
 static bool can_reuse(const Runner *R, const Task *t) {
-  return R->state->installed && !t->exposed && !t->failed && !t->has_failure &&
-         !t->system && R->pooled < R->peak && lua_gettop(t->co) == 0 &&
-         lua_status(t->co) == LUA_OK && lua_gethook(t->co) == lua_gethook(R->L);
+  return R->state->installed && !t->exposed && !t->remembered && !t->failed &&
+         !t->has_failure && !t->system && !t->pinned && R->pooled < R->peak &&
+         R->instruments == NULL && lua_gethook(t->co) == lua_gethook(R->L);
+}
+
+// At the bottom of a coroutine's stack, below what it runs, is its task.
+enum { TASK_AT = 1 };
+
+void spawn_empty(Task *t) {
+  if (t->died) return;
+  if (t->failed || t->pinned) {
+    lua_remove(t->co, TASK_AT);
+  } else {
+    t->reusable = can_reuse(runner_of_task(t), t);
+    lua_settop(t->co, t->reusable ? TASK_AT : 0);
+  }
 }
 
 // Keep nothing of what it ran: its name is often the function itself.
-static void clean(Runner *R, Task *t) {
-  lua_State *L = R->L;
-  spawn_push_object(L, t);
-  lua_pushnil(L);
-  lua_setiuservalue(L, -2, TASK_NAME);
-  if (t->has_context) {
-    lua_pushnil(L);
-    lua_setiuservalue(L, -2, TASK_CONTEXT);
-  }
-  lua_pop(L, 1);
+static void clean(Task *t) {
+  lua_pushnil(t->co);
+  lua_setiuservalue(t->co, TASK_AT, TASK_NAME);
+  if (!t->has_context) return;
+  lua_pushnil(t->co);
+  lua_setiuservalue(t->co, TASK_AT, TASK_CONTEXT);
 }
 
 void spawn_release(Task *t) {
@@ -97,18 +106,18 @@ void spawn_release(Task *t) {
     return;
   }
   Runner *R = runner_of_task(t);
-  if (!can_reuse(R, t)) {
+  if (!t->reusable) {
     spawn_drop(R, &t->slot);
     return;
   }
-  clean(R, t);
+  clean(t);
   queue_push_front(&R->pool, &t->run_item);
   R->pooled++;
 }
 
 void spawn_undo(Task *t) {
   runner_of_task(t)->live--;
-  lua_settop(t->co, 0);
+  spawn_empty(t);
   spawn_release(t);
 }
 
@@ -255,20 +264,22 @@ void spawn_copy_table(lua_State *L) {
 
 // The root task copies the context around trio.run; a system task takes the
 // root's, any other its spawner's.
-static void inherit_context(lua_State *L, Task *child, int object) {
+static void inherit_context(lua_State *L, Task *child) {
   Runner *R = runner_of_task(child);
   if (R->root == NULL) {
     spawn_push_outer_context(L, false);
     child->has_context = lua_istable(L, -1);
     if (child->has_context) spawn_copy_table(L);
-    lua_setiuservalue(L, object, TASK_CONTEXT);
+    lua_xmove(L, child->co, 1);
+    lua_setiuservalue(child->co, TASK_AT, TASK_CONTEXT);
     return;
   }
   Task *parent = child->system ? R->root : R->sched.current;
   if (parent == NULL || !parent->has_context) return;
   spawn_push_object(L, parent);
   lua_getiuservalue(L, -1, TASK_CONTEXT);
-  lua_setiuservalue(L, object, TASK_CONTEXT);
+  lua_xmove(L, child->co, 1);
+  lua_setiuservalue(child->co, TASK_AT, TASK_CONTEXT);
   lua_pop(L, 1);
   parent->context_shared = true;
   child->has_context = child->context_shared = true;
@@ -284,17 +295,16 @@ static void reserve_shuffle(lua_State *L, Runner *R) {
   R->room = room;
 }
 
-// A task that ended, as good as new; its object is pushed.
-static Task *take_pooled(lua_State *L, Runner *R) {
+// A task that ended, as good as new.
+static Task *take_pooled(Runner *R) {
   Task *t = CONTAINER_OF(queue_shift(&R->pool), Task, run_item);
   R->pooled--;
   lua_State *co = t->co;
   int slot = t->slot;
-  memset(t, 0, sizeof(Task));
+  mem_clear(t, sizeof(Task));
   task_init(t, &R->sched);
   t->slot = slot;
   t->co = co;
-  spawn_push_object(L, t);
   return t;
 }
 
@@ -306,30 +316,29 @@ static Task *make_task(lua_State *L, Runner *R) {
   t->co = lua_newthread(L);
   lua_setiuservalue(L, -2, TASK_COROUTINE);
   t->slot = spawn_hold(L, R, -1);
+  lua_xmove(L, t->co, 1);
   return t;
 }
 
 Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
   int function = lua_gettop(L) - count;
-  luaL_checkstack(L, 8, NULL);
   reserve_shuffle(L, R);
   if (name != 0 && lua_type(L, name) != LUA_TFUNCTION) {
     luaL_tolstring(L, name, NULL);
     lua_replace(L, name);
   }
-  Task *t = R->pooled > 0 ? take_pooled(L, R) : make_task(L, R);
+  Task *t = R->pooled > 0 ? take_pooled(R) : make_task(L, R);
   lua_State *co = t->co;
-  if (!lua_checkstack(co, count + 4)) {
+  if (count > LUA_MINSTACK - 5 && !lua_checkstack(co, count + 4)) {
     spawn_release(t);
     luaL_error(L, "too many arguments");
   }
   t->top = t->waiting = co;
   t->system = system;
-  int at = lua_gettop(L);
   lua_pushvalue(L, name == 0 ? function : name);
-  lua_setiuservalue(L, at, TASK_NAME);
-  inherit_context(L, t, at);
-  lua_pop(L, 1);
+  lua_xmove(L, co, 1);
+  lua_setiuservalue(co, TASK_AT, TASK_NAME);
+  inherit_context(L, t);
   lua_pushcfunction(co, task_main);
   lua_pushcfunction(co, with_handler);
   lua_xmove(L, co, count + 1);

@@ -34,6 +34,10 @@ extern const Class task_class;  // api/task.c has its methods
 // to its nursery, then call task_ready. [-(count+1), +0, m]
 Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system);
 
+// It has ended: leave nothing on its stack but its results or its error, or
+// what a task that may be used again needs. No allocation.
+void spawn_empty(Task *t);
+
 // It won't be started after all. No allocation.
 void spawn_undo(Task *t);
 

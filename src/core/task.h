@@ -88,6 +88,8 @@ struct Task {
   bool rethrowing;      // an error on its way out is raised once more
   bool failed;          // it ended with an error
   bool kept;            // ... a Cancelled, which its nursery has got already
+  bool died;            // ... that no protected call caught
+  bool reusable;        // it ended and leaves no trace (bind/spawn.c)
   bool pinned;          // DONE, but its stack is still needed
 
   // The park slot: meaningful from task_park until the wait has finished.
