@@ -39,8 +39,7 @@ local function numbers_of(command, count)
   local text = pipe:read "a"
   local good, _, status = pipe:close()
   local file = assert(io.open(errors))
-  local reason
-  for line in file:lines() do reason = line end
+  local reason = file:read "l"
   file:close()
   os.remove(errors)
   local values = {}

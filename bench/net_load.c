@@ -114,15 +114,17 @@ static void start_clock(double seconds) {
   deadline = now + seconds;
 }
 
-// Is there time left? The first fifth ends with all figures at zero.
+// Is there time left? The first fifth ends with all figures at zero; if it was
+// longer, because others had the processor, the rest begins later.
 static bool goes_on(void) {
   double now = now_seconds();
   if (begun.seconds == 0 && now >= counted_from) {
     begun = mark();
+    deadline += begun.seconds - counted_from;
     done = 0;
     memset(histogram, 0, sizeof histogram);
   }
-  return now < deadline;
+  return now < deadline || done == 0;
 }
 
 // ---- requests
@@ -296,10 +298,6 @@ int main(int argc, char **argv) {
     run_receive(seconds);
   } else {
     run_requests(count, seconds);
-  }
-  if (begun.seconds == 0 || done == 0) {
-    fprintf(stderr, "net_load: too slow for any figure\n");
-    return 1;
   }
   print_figures(sends || receives, kb_before, resident_kb());
   kill(server, SIGKILL);
