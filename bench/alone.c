@@ -32,11 +32,11 @@ static void on_alarm(int signal) {
   kill(child, SIGKILL);
 }
 
-static void start(char **command, bool silent, Where where) {
+static void start(char **command, bool silent) {
   child = fork();
   if (child < 0) die("fork");
   if (child > 0) return;
-  alone_here(where);
+  end_with_parent();
   if (silent) dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
   execvp(command[0], command);
   die(command[0]);
@@ -73,19 +73,20 @@ int main(int argc, char **argv) {
   unsigned limit = (unsigned)atoi(argv[1]);
   int count = atoi(argv[2]);
   if (count > MOST_RUNS) return 2;
+  alone_here(count < 0 ? ALL_PROCESSORS : LAST_PROCESSOR);
   signal(SIGALRM, on_alarm);
   alarm(limit);
   Times times = {0, 0};
   long most = 0;
   for (int i = 0; i < count; i++) {
     double began = now_seconds();
-    start(argv + 3, true, LAST_PROCESSOR);
+    start(argv + 3, true);
     struct rusage usage = finish(&times);
     took[i] = (now_seconds() - began) * 1e6;
     if (usage.ru_maxrss > most) most = usage.ru_maxrss;
   }
   if (count <= 0) {
-    start(argv + 3, false, count < 0 ? ALL_PROCESSORS : LAST_PROCESSOR);
+    start(argv + 3, false);
     finish(&times);
     printf("%.4f\n", waited_share(times));
     return 0;

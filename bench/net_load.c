@@ -76,6 +76,7 @@ static void start_server(char **command, int ports[3]) {
   server = fork();
   if (server < 0) die("fork");
   if (server == 0) {
+    end_with_parent();
     alone_here(LAST_PROCESSOR);
     dup2(out[1], STDOUT_FILENO);
     close(out[0]);

@@ -8,7 +8,8 @@
 --
 --   build/trio-lua bench/run.lua [WORKLOAD...]
 --
--- Environment: QUICK=1 for a short run, ROUNDS=n, PEERS=go,luv or PEERS=none.
+-- Environment: QUICK=1 for a short run, ROUNDS=n, PEERS=go,luv or PEERS=none,
+-- REALTIME=1 on a machine that has other work to do (needs its permission).
 package.path = (arg[0]:match "^(.*)/[^/]*$" or ".") .. "/?.lua;" .. package.path
 local measure = require "measure"
 local workloads = require "workloads"
