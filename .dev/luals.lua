@@ -11,6 +11,7 @@ local docs = require "spec.support.docs"
 -- What the manual calls an object, where the class isn't trio.<Capitalised>.
 local CLASSES = {
   Class = "trio.ErrorClass", clock = "trio.testing.MockClock",
+  channel = "trio.DTLSChannel", endpoint = "trio.DTLSEndpoint",
   context = "trio.ssl.SSLContext", session = "trio.ssl.SSLSession",
   group = "trio.ExceptionGroup", limiter = "trio.CapacityLimiter",
   lot = "trio.lowlevel.ParkingLot", queue = "trio.lowlevel.UnboundedQueue",
@@ -23,6 +24,7 @@ local CLASSES = {
 
 -- What a function returns, where its name isn't that of a class.
 local RETURNS = {
+  ["endpoint:connect"] = "trio.DTLSChannel",
   ["trio.move_on_after"] = "trio.CancelScope, any ...",
   ["trio.move_on_at"] = "trio.CancelScope, any ...",
   ["trio.open_memory_channel"] =

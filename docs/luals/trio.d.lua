@@ -12,6 +12,12 @@ local Class = {}
 ---@field message string
 ---@field traceback string
 
+---@class trio.DTLSChannel
+---@field context any
+---@field endpoint any
+---@field peer_address any
+local channel = {}
+
 ---@class trio.testing.MockClock
 ---@field autojump_threshold any
 ---@field rate any
@@ -30,6 +36,11 @@ local condition = {}
 ---@field sni_callback any
 ---@field verify_mode any
 local context = {}
+
+---@class trio.DTLSEndpoint
+---@field incoming_packets_buffer any
+---@field socket any
+local endpoint = {}
 
 ---@class trio.Event
 local event = {}
@@ -786,6 +797,91 @@ function trio.coroutine.running() end
 ---@param co any
 ---@return any
 function trio.coroutine.close(co) end
+
+---@param socket any
+---@param opts? table
+---@return trio.DTLSEndpoint
+function trio.DTLSEndpoint(socket, opts) end
+
+---Makes a channel to a peer; nothing is sent yet.
+---@param address any
+---@param context any
+---@param opts? table
+---@return trio.DTLSChannel
+function endpoint:connect(address, context, opts) end
+
+---Runs `handler(channel, ...)` in a task for each peer that connects, and closes
+---the channel when that ends. The peer has shown its address by then, but the
+---handshake is done when the handler first uses the channel. Like
+---`trio.serve_tcp`, it can be started: `nursery:start(endpoint.serve, endpoint,
+---context, handler)` comes back when it listens.
+---@async
+---@param context any
+---@param handler async fun(...): ...
+---@param ... any
+function endpoint:serve(context, handler, ...) end
+
+---Closes the socket and all channels. Who waits in one of them gets a
+---`ClosedResourceError`, handlers included: to stop a server, rather cancel the
+---task that serves.
+function endpoint:close() end
+
+---Does the handshake, or waits for the task that does it. Afterwards it does
+---nothing but a checkpoint. `send` and `receive` call it where that is needed. One
+---that was cancelled can be called again.
+---@async
+---@param opts? table
+function channel:do_handshake(opts) end
+
+---Sends a datagram.
+---@async
+---@param data string
+function channel:send(data) end
+
+---Waits for a datagram. What isn't authentic or was received before is skipped. A
+---cancelled `receive` loses nothing. `for data in channel do` receives until the
+---peer says good-bye.
+---@async
+---@return string
+function channel:receive() end
+
+---Ends this side of the association, without a word to the peer. A channel that is
+---merely forgotten needs no `close`: it has nothing but memory.
+function channel:close() end
+
+---The same, and a checkpoint.
+---@async
+function channel:aclose() end
+
+---Says how large a datagram may be, without the headers of IP and UDP, which take
+---28 bytes with IPv4 and 48 with IPv6. By default that is 1472 or 1452. Before the
+---handshake it limits what that sends; afterwards it matters for
+---`get_cleartext_mtu` only.
+---@param bytes integer
+function channel:set_ciphertext_mtu(bytes) end
+
+---@return integer
+function channel:get_cleartext_mtu() end
+
+---@return table
+function channel:statistics() end
+
+---What was negotiated, as for [streams](tls.md).
+---@param opts? table
+---@return any
+function channel:getpeercert(opts) end
+
+---What was negotiated, as for [streams](tls.md).
+---@return any
+function channel:cipher() end
+
+---What was negotiated, as for [streams](tls.md).
+---@return any
+function channel:version() end
+
+---What was negotiated, as for [streams](tls.md).
+---@return any
+function channel:selected_alpn_protocol() end
 
 ---The same for a host written in Lua, such as a game with a frame loop: prepares a
 ---run that goes on only while the host calls `step`.

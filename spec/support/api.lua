@@ -14,6 +14,8 @@ local OBJECTS = {
   ["trio.CapacityLimiter"] = "limiter",
   ["trio.Condition"] = "condition",
   ["trio.ContextVar"] = "var",
+  ["trio.DTLSChannel"] = "channel",
+  ["trio.DTLSEndpoint"] = "endpoint",
   ["trio.Event"] = "event",
   ["trio.ExceptionGroup"] = "group",
   ["trio.File"] = "file",
@@ -107,7 +109,13 @@ local function collect_lua_classes(fn, classes, seen)
     if type(value) == "function" then
       collect_lua_classes(value, classes, seen)
     elseif type(value) == "table" and rawget(value, "check_self") then
-      classes[value.__name] = members_in_lua(value)
+      local members = members_in_lua(value)
+      classes[value.__name] = members
+      for _, member in pairs(members) do
+        if type(member) == "function" then
+          collect_lua_classes(member, classes, seen)
+        end
+      end
     end
   end
 end

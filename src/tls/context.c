@@ -287,8 +287,7 @@ static int check_choice(lua_State *L, const char *name, const char *fallback,
   return luaL_argerror(L, 1, lua_pushfstring(L, "invalid option '%s'", name));
 }
 
-// Push a context without roots. [-0, +1, v]
-static Context *push_context(lua_State *L, bool is_datagram) {
+Context *context_new(lua_State *L, bool is_datagram) {
   Context *c = class_new(L, &context_class, sizeof *c, CONTEXT_USER_VALUES);
   c->keylog_fd = -1;
   c->is_datagram = is_datagram;
@@ -317,7 +316,7 @@ static int create_default_context(lua_State *L) {
   bool is_server_only = check_choice(L, "purpose", purposes[0], purposes) == 1;
   bool is_datagram = check_choice(L, "protocol", protocols[0], protocols) == 1;
   openssl_load(L);
-  Context *c = push_context(L, is_datagram);
+  Context *c = context_new(L, is_datagram);
   c->is_server_only = is_server_only;
   if (!is_server_only) {
     c->check_hostname = true;

@@ -29,6 +29,9 @@ enum { CONTEXT_SNI_CALLBACK = 1, CONTEXT_KEYLOG_NAME, CONTEXT_USER_VALUES = 2 };
 
 extern const Class context_class;
 
+// Push a context that trusts nobody. [-0, +1, v]
+Context *context_new(lua_State *L, bool is_datagram);
+
 // What a connection asks of its peer: SSL_VERIFY_*.
 int context_verify(const Context *c, bool server_side);
 

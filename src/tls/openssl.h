@@ -20,6 +20,7 @@
 #include <lua.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -33,31 +34,42 @@
 #define OPENSSL_SSL_FUNCTIONS(X)            \
   X(DTLS_get_data_mtu)                      \
   X(DTLS_method)                            \
+  X(DTLS_set_timer_cb)                      \
+  X(DTLSv1_listen)                          \
   X(SSL_CIPHER_get_bits)                    \
   X(SSL_CIPHER_get_name)                    \
   X(SSL_CIPHER_get_version)                 \
   X(SSL_CTX_check_private_key)              \
   X(SSL_CTX_ctrl)                           \
   X(SSL_CTX_free)                           \
+  X(SSL_CTX_get0_certificate)               \
+  X(SSL_CTX_get0_privatekey)                \
   X(SSL_CTX_get_cert_store)                 \
+  X(SSL_CTX_get_ciphers)                    \
   X(SSL_CTX_get0_param)                     \
   X(SSL_CTX_get_num_tickets)                \
+  X(SSL_CTX_get_security_level)             \
   X(SSL_CTX_load_verify_dir)                \
   X(SSL_CTX_load_verify_file)               \
   X(SSL_CTX_new)                            \
+  X(SSL_CTX_set1_cert_store)                \
+  X(SSL_CTX_set1_param)                     \
   X(SSL_CTX_set_alpn_protos)                \
   X(SSL_CTX_set_alpn_select_cb)             \
   X(SSL_CTX_set_client_hello_cb)            \
   X(SSL_CTX_set_cipher_list)                \
   X(SSL_CTX_set_ciphersuites)               \
+  X(SSL_CTX_set_cookie_verify_cb)           \
   X(SSL_CTX_set_default_passwd_cb)          \
   X(SSL_CTX_set_default_passwd_cb_userdata) \
   X(SSL_CTX_set_default_verify_paths)       \
   X(SSL_CTX_set_keylog_callback)            \
   X(SSL_CTX_set_num_tickets)                \
   X(SSL_CTX_set_options)                    \
+  X(SSL_CTX_set_security_level)             \
   X(SSL_CTX_set_session_id_context)         \
   X(SSL_CTX_use_PrivateKey_file)            \
+  X(SSL_CTX_use_cert_and_key)               \
   X(SSL_CTX_use_certificate_chain_file)     \
   X(SSL_SESSION_free)                       \
   X(SSL_SESSION_get_id)                     \
@@ -114,6 +126,8 @@
   X(ASN1_STRING_length)              \
   X(ASN1_STRING_to_UTF8)             \
   X(ASN1_TIME_to_tm)                 \
+  X(BIO_ADDR_free)                   \
+  X(BIO_ADDR_new)                    \
   X(BIO_clear_flags)                 \
   X(BIO_free)                        \
   X(BIO_get_data)                    \
@@ -130,13 +144,16 @@
   X(BN_bn2hex)                       \
   X(BN_free)                         \
   X(CRYPTO_free)                     \
+  X(CRYPTO_memcmp)                   \
   X(ERR_clear_error)                 \
   X(ERR_get_error)                   \
   X(ERR_lib_error_string)            \
   X(ERR_peek_error)                  \
   X(ERR_peek_last_error)             \
   X(ERR_reason_error_string)         \
+  X(EVP_sha256)                      \
   X(GENERAL_NAME_free)               \
+  X(HMAC)                            \
   X(OBJ_nid2ln)                      \
   X(OBJ_obj2nid)                     \
   X(OBJ_obj2txt)                     \

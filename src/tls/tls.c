@@ -6,6 +6,7 @@
 
 #include "../base/debug.h"
 #include "context.h"
+#include "dtls.h"
 #include "engine.h"
 #include "session.h"
 
@@ -40,5 +41,6 @@ void tls_open(lua_State *L) {
   context_open(L);
   session_open(L);
   engine_open(L);
+  dtls_open(L);
   lua_setfield(L, -2, "ssl");
 }
