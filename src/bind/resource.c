@@ -21,12 +21,13 @@ static bool is_library(const char *source) {
   return strncmp(source, "=trio/", 6) == 0;
 }
 
-// Note the first line of the program in that coroutine.
-static bool note_line(lua_State *co, Resource *r, int level) {
+bool resource_line(lua_State *co, Resource *r, int level) {
   lua_Debug ar;
   for (; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline <= 0 || is_library(ar.source)) continue;
+    lua_getinfo(co, "l", &ar);
+    if (ar.currentline <= 0) continue;
+    lua_getinfo(co, "S", &ar);
+    if (is_library(ar.source)) continue;
     snprintf(r->where, sizeof r->where, "%s:%d: ", ar.short_src,
              ar.currentline);
     return true;
@@ -35,12 +36,12 @@ static bool note_line(lua_State *co, Resource *r, int level) {
 }
 
 void resource_origin(lua_State *L, Resource *r, int level) {
-  if (note_line(L, r, level)) return;
+  if (resource_line(L, r, level)) return;
   // A task that the program didn't write: nursery:start(trio.run_process, ...)
   // The lines are those of the tasks that wait for it.
   Task *t = task_maybe(L);
   while (t != NULL && (t = runner_of_task(t)->parent_of(t)) != NULL) {
-    if (t->state == TASK_PARKED && note_line(t->waiting, r, 0)) return;
+    if (t->state == TASK_PARKED && resource_line(t->waiting, r, 0)) return;
   }
 }
 

@@ -28,6 +28,8 @@ void resource_open(lua_State *L, Resource *r, const char *kind,
 // above that is not in the library's own Lua, as its creator; where there is
 // none, in the tasks that wait for this one. No failure.
 void resource_origin(lua_State *L, Resource *r, int level);
+// The same in this coroutine only: false where it has no such line. No failure.
+bool resource_line(lua_State *co, Resource *r, int level);
 // It was closed properly. Idempotent.
 void resource_done(Resource *r);
 // For __gc: warn and close if it is open.

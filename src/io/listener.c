@@ -4,6 +4,7 @@
 // sockets of a program's factory).
 #define _GNU_SOURCE  // accept4
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "../bind/error.h"
@@ -90,7 +91,11 @@ static int try_accept(lua_State *L, Task *t, void *object) {
                from->proto);
   lua_pushnil(L);
   lua_setiuservalue(L, SELF, VALUE_SPARE);
-  resource_origin(L, &connection->socket->resource, 1);
+  Resource *r = &connection->socket->resource;
+  // A server's connections are known by the line that made the listener.
+  if (!resource_line(L, r, 1)) {
+    memcpy(r->where, from->resource.where, sizeof r->where);
+  }
   stream_tune(connection);
   return 1;
 }
