@@ -40,8 +40,8 @@ return function(trio, kit)
   end
 
   -- The next connection; nil after a pause where there was no room for it.
-  local function accept(listener)
-    local ok, stream = pcall(listener.accept, listener)
+  local function accept(listener, method)
+    local ok, stream = pcall(method, listener)
     if ok then return stream end
     if not EXHAUSTED[kit.os_code(stream)] then error(stream, 0) end
     -- The program may replace `warn`, as it may `print`.
@@ -53,11 +53,13 @@ return function(trio, kit)
 
   local function serve_one(listener, nursery, handler, options)
     local _ <close> = setmetatable({stream = listener}, Closer)
+    local method, start_soon = listener.accept, nursery.start_soon
+    trio._serves(listener)
     while true do
-      local stream = accept(listener)
+      local stream = accept(listener, method)
       if stream then
-        local ok, err = pcall(nursery.start_soon, nursery, options,
-          run_handler, stream, handler)
+        local ok, err = pcall(start_soon, nursery, options, run_handler, stream,
+          handler)
         if not ok then
           trio.aclose_forcefully(stream)
           error(err, 0)

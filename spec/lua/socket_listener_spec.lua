@@ -52,6 +52,26 @@ describe("a SocketListener", function()
     N.close(client, server.socket)
   end)
 
+  N.it("gives every stream the options of a SocketStream", function()
+    local listener <close> = trio.SocketListener(listening_socket())
+    for round = 1, 5 do
+      local client <close> = socket.socket()
+      client:connect(listener.socket:getsockname())
+      local server <close> = listener:accept()
+      local function option(name)
+        return server:getsockopt(socket.IPPROTO_TCP, socket[name])
+      end
+      assert.equal(1, option("TCP_NODELAY"))
+      assert.equal(16384, option("TCP_NOTSENT_LOWAT"))
+      -- What the program does to the listening socket doesn't matter.
+      if round == 3 then
+        listener.socket:setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        listener.socket:setsockopt(socket.IPPROTO_TCP,
+          socket.TCP_NOTSENT_LOWAT, 1000)
+      end
+    end
+  end)
+
   N.it("LISTEN-08 raises ClosedResourceError once it is closed", function()
     local listener = trio.SocketListener(listening_socket())
     listener:aclose()

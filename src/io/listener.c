@@ -17,6 +17,8 @@ typedef struct Listener {
   ClassHead head;
   Socket *socket;  // user value VALUE_SOCKET
   Watch *watch;    // while a task waits
+  bool serves;     // for trio.serve_listeners
+  bool asked;      // whether connections inherit the socket's options
 } Listener;
 
 // User values. The spare is a stream for the next connection, made before it
@@ -76,12 +78,23 @@ static bool is_harmless(int number) {
   return false;
 }
 
+// Mostly a connection has the options of the listening socket, which has been
+// tuned for that: two system calls less. Whether it does is asked once, and
+// forgotten when the program sets options of the listening socket.
+static void tune(Listener *l, const Socket *connection) {
+  if (l->socket->tuned) return;
+  if (!l->asked) l->socket->tuned = stream_is_tuned(connection);
+  l->asked = true;
+  if (!l->socket->tuned) stream_tune(connection);
+}
+
 static int try_accept(lua_State *L, Task *t, void *object) {
   UNUSED(t);
-  const Socket *from = ((Listener *)object)->socket;
+  Listener *l = object;
+  const Socket *from = l->socket;
   lua_settop(L, SELF);
   Stream *connection = push_spare(L);
-  check_open(L, object);  // last: a finalizer may have closed it
+  check_open(L, l);  // last: a finalizer may have closed it
   int fd = accept4(from->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     if (is_harmless(errno)) return WOULD_BLOCK;
@@ -91,12 +104,12 @@ static int try_accept(lua_State *L, Task *t, void *object) {
                from->proto);
   lua_pushnil(L);
   lua_setiuservalue(L, SELF, VALUE_SPARE);
-  Resource *r = &connection->socket->resource;
   // A server's connections are known by the line that made the listener.
-  if (!resource_line(L, r, 1)) {
+  Resource *r = &connection->socket->resource;
+  if (l->serves || !resource_line(L, r, 1)) {
     memcpy(r->where, from->resource.where, sizeof r->where);
   }
-  stream_tune(connection);
+  tune(l, connection->socket);
   return 1;
 }
 
@@ -169,11 +182,21 @@ static int l_socket_listener(lua_State *L) {
   l->socket = socket;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, VALUE_SOCKET);
+  stream_tune(socket);
   return 1;
+}
+
+// trio._serves(value): if it is such a listener, it is used by a server.
+static int l_serves(lua_State *L) {
+  Listener *l = class_test(L, 1, &listener_class);
+  if (l != NULL) l->serves = true;
+  return 0;
 }
 
 void listener_open(lua_State *L) {
   class_register(L, &listener_class);
   lua_pushcfunction(L, l_socket_listener);
   lua_setfield(L, -2, "_socket_listener");
+  lua_pushcfunction(L, l_serves);
+  lua_setfield(L, -2, "_serves");
 }

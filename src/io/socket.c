@@ -189,10 +189,11 @@ int socket_getsockopt(lua_State *L) {
 
 // socket:setsockopt(level, option, value): a number, boolean or string
 int socket_setsockopt(lua_State *L) {
-  const Socket *s = socket_check(L, 1);
+  Socket *s = socket_check(L, 1);
   int level = (int)luaL_checkinteger(L, 2);
   int option = (int)luaL_checkinteger(L, 3);
   int result;
+  s->tuned = false;
   if (lua_type(L, 4) == LUA_TSTRING) {
     size_t length;
     const char *bytes = lua_tolstring(L, 4, &length);

@@ -15,6 +15,7 @@ typedef struct Socket {
   int family, type, proto;
   bool shut_write;  // SHUT_WR was done
   bool drained;     // the last read was short: wait before reading again
+  bool tuned;       // what it accepts has the options of a SocketStream
   Watch *watch;     // while a task waits in one of its methods
 } Socket;
 

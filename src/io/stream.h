@@ -26,8 +26,9 @@ extern const Class socket_stream_class, fd_stream_class;
 
 // Push a stream over the socket at this (absolute) index. [-0, +1, m]
 Stream *stream_new(lua_State *L, int socket);
-// Set what such a stream sets of a connected socket.
-void stream_tune(const Stream *s);
+// Set what such a stream sets of a connected socket; is it set?
+void stream_tune(const Socket *socket);
+bool stream_is_tuned(const Socket *socket);
 
 // The stream at index 1. [v]
 Stream *stream_check(lua_State *L);

@@ -104,11 +104,25 @@ Stream *stream_new(lua_State *L, int socket) {
   return s;
 }
 
-void stream_tune(const Stream *s) {
-  int on = 1, low = 16384, fd = s->socket->fd;
-  if (fd < 0 || s->socket->family == AF_UNIX) return;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
+enum { LOW = 16384 };
+
+void stream_tune(const Socket *socket) {
+  int on = 1, low = LOW;
+  if (socket->fd < 0 || socket->family == AF_UNIX) return;
+  setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(socket->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
+}
+
+static int option_of(const Socket *socket, int option) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  getsockopt(socket->fd, IPPROTO_TCP, option, &value, &length);
+  return value;
+}
+
+bool stream_is_tuned(const Socket *socket) {
+  return option_of(socket, TCP_NODELAY) != 0 &&
+         option_of(socket, TCP_NOTSENT_LOWAT) == LOW;
 }
 
 // trio._socket_stream(socket) -> a stream over a connected stream socket, or
@@ -116,7 +130,8 @@ void stream_tune(const Stream *s) {
 static int l_socket_stream(lua_State *L) {
   const Socket *socket = class_test(L, 1, &socket_class);
   if (socket == NULL || socket->type != SOCK_STREAM) return 0;
-  stream_tune(stream_new(L, 1));
+  stream_new(L, 1);
+  stream_tune(socket);
   return 1;
 }
 
