@@ -89,11 +89,12 @@ static int raise_cancelled(lua_State *L, const Task *t) {
   if (r == NULL) r = &cancel_reason_misnesting;
   lua_createtable(L, 0, 0);
   if (r == R->raised) {
-    spawn_push_anchored(L, &shape_key);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &shape_key);
   } else {
     error_push_cancelled(L, cancel_source_name(r->source), r->text, r->task);
     error_make_shape(L);
-    spawn_anchor(L, &shape_key, -1);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &shape_key);
     cancel_reason_set(&R->raised, r);
   }
   lua_setmetatable(L, -2);

@@ -6,7 +6,8 @@
 //   meta       the class's metatable: __call makes objects, __index goes to
 //              the parent class; holds `instance` under &instance_key
 //   instance   the metatable of the objects: __index is the class; holds the
-//              class under &class_key, the parent's under &parent_key
+//              class under &class_key, the parent's under &parent_key; that
+//              of Cancelled says so under &cancelled_key
 // The instance metatables of the library's own kinds stand in the registry
 // under static addresses, so that a test is one comparison of pointers and
 // every state has its own. getmetatable(err) gives the class.
@@ -50,7 +51,7 @@ static const struct {
 // Registry keys: the address of the kind's byte.
 static const char kind_keys[ERROR_KIND_COUNT];
 
-static const char instance_key, class_key, parent_key;
+static const char instance_key, class_key, parent_key, cancelled_key;
 
 void error_push_metatable(lua_State *L, ErrorKind kind) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &kind_keys[kind]);
@@ -100,7 +101,15 @@ static bool is_under(lua_State *L, int idx) {
   return found;
 }
 
+static bool is_cancelled(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TTABLE || !lua_getmetatable(L, idx)) return false;
+  bool found = lua_rawgetp(L, -1, &cancelled_key) != LUA_TNIL;
+  lua_pop(L, 2);
+  return found;
+}
+
 bool error_is(lua_State *L, int idx, ErrorKind kind) {
+  if (kind == ERROR_CANCELLED) return is_cancelled(L, idx);
   if (!lua_istable(L, idx)) return false;
   idx = lua_absindex(L, idx);
   error_push_metatable(L, kind);
@@ -159,7 +168,7 @@ void error_push_cancelled(lua_State *L, const char *source, const char *reason,
 // would be, except that it goes to the Cancelled that was there first.
 void error_make_shape(lua_State *L) {
   int original = lua_gettop(L);
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 8);
   lua_getmetatable(L, original);
   static const char *const names[] = {"__name", "__tostring", "__metatable"};
   for (int i = 0; i < 3; i++) {
@@ -169,6 +178,8 @@ void error_make_shape(lua_State *L) {
   lua_rawgetp(L, original + 2, &class_key);
   lua_rawsetp(L, original + 1, &class_key);
   lua_rawsetp(L, original + 1, &parent_key);
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, original + 1, &cancelled_key);
   lua_insert(L, original);
   lua_setfield(L, original, "__index");
 }
@@ -448,6 +459,8 @@ static void specialise_cancelled(lua_State *L) {
   lua_pushvalue(L, -3);
   lua_pushcclosure(L, l_cancelled_index, 1);
   lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, -2, &cancelled_key);
   lua_pop(L, 2);
 }
 

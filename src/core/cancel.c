@@ -138,7 +138,11 @@ static void deliver(Sched *s) {
       continue;
     }
     c->undelivered--;
-    __builtin_prefetch(CONTAINER_OF(link->next, struct Task, cancel_link));
+    const struct Task *next =
+        CONTAINER_OF(link->next, struct Task, cancel_link);
+    __builtin_prefetch(next);
+    __builtin_prefetch(&next->state);
+    __builtin_prefetch(&next->timer);
     list_remove(link);
     list_push(&c->tasks, link);
     if (c->effective) {

@@ -63,14 +63,15 @@ typedef enum AbortResult {
 // _INTERRUPTED, _DEADLOCK or _DISCARDED.
 typedef AbortResult (*AbortFn)(struct Task *t, void *self, int code);
 
-// The fields that every step touches come first and share two cache lines.
+// The fields that every step touches come first and share two cache lines; the
+// first two are read ahead, and share one.
 struct Task {
+  Item run_item;         // in sched->ready or the batch, while READY
+  struct lua_State *co;  // its own coroutine
+  // The innermost known one now running, and the one that parked.
+  struct lua_State *top, *waiting;
   Sched *sched;
-  // Coroutines. `co` is the task's own; `top` the innermost known one now
-  // running; `waiting` the one that parked.
-  struct lua_State *co, *top, *waiting;
   struct CancelStatus *cancel;  // innermost active status
-  Item run_item;                // in sched->ready or the batch, while READY
   TaskState state;
   int values;  // how many values the waker moved onto `waiting`
   int wake_code;
@@ -96,28 +97,28 @@ struct Task {
   AbortFn abort;
   void *self;            // the object waited for
   const char *waits_in;  // static name of the operation, for reports
-  Link wait_link;        // in a Lot or another wait list
-  struct Lot *lot;       // the Lot that wait_link stands in, or NULL
   Timer timer;           // a sleep's own deadline
-  double cushion;        // of wait_all_tasks_blocked
+
+  // What the end of a task needs, by a cancellation or by itself.
+  Link cancel_link;                    // in cancel->tasks
   struct CancelReason *cancel_reason;  // of the delivered cancellation
+  struct Nursery *parent;              // NULL for the root task
+  struct CancelStatus *base;           // status of the nursery it belongs to
+  void (*on_exit)(struct Task *t);     // tells the nursery; no Lua, no failure
+  struct CancelReason *failure;        // why its error cancels the nursery
+  Link child_link;                     // in parent's children or failed list
+  List nurseries;                      // open ones, outermost first
+  List breaks;                         // parking lots that break when it ends
+  int slot;                            // index of its anchor (bind/spawn.c)
+  int parent_slot;                     // the same of `parent`
 
-  Link cancel_link;  // in cancel->tasks
-
-  // Structure, owned by the layers above.
-  struct Nursery *parent;           // NULL for the root task
-  int parent_slot;                  // by which that is held (bind/spawn.c)
-  struct CancelStatus *base;        // status of the nursery it belongs to
-  void (*on_exit)(struct Task *t);  // tells the nursery; no Lua, no failure
-  struct CancelReason *failure;     // why its error cancels the nursery
-  const void *host_op;              // api/host.c: the op it waits in
-  struct Nursery *eventual_parent;  // while in nursery:start limbo
-  Link child_link;                  // in parent's children or failed list
-  List nurseries;                   // open ones, outermost first
-  List breaks;                      // parking lots that break when it ends
-  int slot;                         // index of its anchor (bind/spawn.c)
   int swallowed;          // bind/pcall.c: how often it kept a Cancelled of
   uint64_t swallowed_in;  // this scope for itself
+  Link wait_link;         // in a Lot or another wait list, while PARKED
+  struct Lot *lot;        // the Lot that wait_link stands in, or NULL
+  double cushion;         // of wait_all_tasks_blocked
+  const void *host_op;    // api/host.c: the op it waits in
+  struct Nursery *eventual_parent;  // while in nursery:start limbo
 };
 
 // Prepare a zeroed Task.
