@@ -16,6 +16,10 @@
 #include "cli/repl.h"
 #include "cli/script.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 // Give the options of the command line to the runtime.
 static void set_defaults(lua_State *L, const Args *args) {
   if (cli_push_trio(L, "_defaults") == LUA_TNIL) {
@@ -155,8 +159,18 @@ static int run(Args *args) {
   return cli.interrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
 }
 
+// Long strings come and go: memory that a collection has freed is not given
+// back to the system at once, only to be asked for again.
+static void keep_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
+}
+
 int main(int argc, char **argv) {
   Args args;
+  keep_memory();
   if (!args_parse(&args, argc, argv)) {
     fprintf(stderr, "trio-lua: not enough memory\n");
     return EXIT_FAILURE;
