@@ -30,6 +30,7 @@ typedef struct FloorTask {
   FloorNode *nodes;  // one per scope that may be open at once
   FloorNode node;    // the first of them
   int open_scopes;
+  int anchor;
   bool cancelled;
 } FloorTask;
 
@@ -37,6 +38,7 @@ static lua_State *L;
 static FloorHeap deadlines;
 static FloorTask *tasks;
 static int task_count, ended;
+static int anchors;        // index of the table that keeps the threads alive
 static int c_depth;        // protected calls since the last resume
 static double loop_clock;  // read once per turn of the loop
 static char cancelled_mark;
@@ -120,12 +122,13 @@ static int l_scope(lua_State *co) {
 }
 
 // Make `count` threads, each with a copy of what stands on the main stack from
-// index 1 to 1 + nargs. A table keeps them alive.
+// index 1 to 1 + nargs. A table keeps them alive until they end.
 static void make_tasks(int count, int nargs, int depth) {
   task_count = count;
   tasks = calloc((size_t)count, sizeof *tasks);
   if (tasks == NULL) die(NULL, "memory");
-  lua_createtable(L, count, 0);
+  lua_newtable(L);
+  anchors = lua_gettop(L);
   for (int i = 0; i < count; i++) {
     tasks[i].nodes = &tasks[i].node;
     if (depth > 1) tasks[i].nodes = calloc((size_t)depth, sizeof(FloorNode));
@@ -134,7 +137,7 @@ static void make_tasks(int count, int nargs, int depth) {
     *(FloorTask **)lua_getextraspace(co) = &tasks[i];
     for (int k = 1; k <= 1 + nargs; k++) lua_pushvalue(L, k);
     lua_xmove(L, co, 1 + nargs);
-    lua_rawseti(L, -2, i + 1);
+    tasks[i].anchor = luaL_ref(L, anchors);
   }
 }
 
@@ -153,6 +156,7 @@ static void step(FloorTask *task, int nargs) {
     lua_resetthread(task->co);
   }
   ended++;
+  luaL_unref(L, anchors, task->anchor);
 }
 
 static void step_all(int nargs) {
