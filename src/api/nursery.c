@@ -108,7 +108,7 @@ Nursery *nursery_push(lua_State *L, Task *t, bool strict) {
   n->strict = strict;
   list_init(&n->children);
   list_init(&n->failed);
-  n->scope = scope_push(L, INFINITY, false, false);
+  n->scope = scope_push(L, INFINITY, false, false, 0);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, at, NURSERY_SCOPE);
   task_push(L, t);

@@ -13,8 +13,8 @@
 #include "../bind/with.h"
 #include "scope_fields.h"
 
-// User value 1 of a scope that was cancelled before it was entered: {text,
-// task}, for the reason.
+// User value 1 of a scope that the program made, if it was cancelled before it
+// was entered: {text, task}, for the reason.
 enum { EARLY_REASON = 1 };
 
 static const char misnesting_advice[] =
@@ -22,12 +22,19 @@ static const char misnesting_advice[] =
     "that entered them; this happens when a coroutine yields inside a scope "
     "or nursery";
 
-Scope *scope_push(lua_State *L, double deadline, bool relative, bool shield) {
-  Scope *s = class_new(L, &scope_class, sizeof(Scope), 1);
+static Scope *set_up(Scope *s, double deadline, bool relative, bool shield) {
   s->deadline = deadline;
   s->relative = relative;
   s->shield = shield;
   return s;
+}
+
+Scope *scope_push(lua_State *L, double deadline, bool relative, bool shield,
+                  int meta) {
+  Scope *s = meta == 0
+                 ? class_new(L, &scope_class, sizeof(Scope), 0)
+                 : class_new_with(L, &scope_class, sizeof(Scope), 0, meta);
+  return set_up(s, deadline, relative, shield);
 }
 
 CancelStatus *scope_status(lua_State *L, const Scope *s) {
@@ -233,7 +240,8 @@ static int l_new(lua_State *L) {
                          "deadline and relative_deadline can't both be given");
   }
   bool is_relative = relative != INFINITY;
-  scope_push(L, is_relative ? relative : deadline, is_relative, shield);
+  set_up(class_new(L, &scope_class, sizeof(Scope), EARLY_REASON),
+         is_relative ? relative : deadline, is_relative, shield);
   return 1;
 }
 

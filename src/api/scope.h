@@ -24,8 +24,10 @@ typedef struct Scope {
 
 extern const Class scope_class;
 
-// Push a new scope. `relative` as in Scope. [-0, +1, m]
-Scope *scope_push(lua_State *L, double deadline, bool relative, bool shield);
+// Push a new scope that is entered at once. `relative` as in Scope. `meta`: the
+// index of its metatable, 0 if it is not at hand. [-0, +1, m]
+Scope *scope_push(lua_State *L, double deadline, bool relative, bool shield,
+                  int meta);
 
 // Make it the task's innermost. Raises when it was entered before, and for
 // lack of memory; then nothing has changed. `idx` is where it stands. [v]

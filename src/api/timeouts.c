@@ -11,9 +11,9 @@
 static int leave_move_on(lua_State *L, void *self, int status) {
   ScopeExit exit = scope_leave(L, self, status != LUA_OK);
   if (exit == SCOPE_FAILED) return with_rethrow(L);
-  lua_remove(L, WITH_HANDLER);
-  if (exit == SCOPE_CAUGHT) lua_settop(L, WITH_SELF);
-  return lua_gettop(L);
+  if (exit == SCOPE_CAUGHT) lua_settop(L, WITH_HANDLER);
+  lua_copy(L, WITH_SELF, WITH_HANDLER);  // right before the results
+  return lua_gettop(L) - 1;
 }
 
 static int leave_fail(lua_State *L, void *self, int status) {
@@ -45,10 +45,10 @@ static int timeout(lua_State *L, bool relative, const WithOps *ops) {
   arg_callable(L, body);
   lua_settop(L, body);
   Task *t = task_require(L);
-  Scope *s = scope_push(L, when, relative && when != INFINITY, shield);
+  Scope *s = scope_push(L, when, relative && when != INFINITY, shield,
+                        lua_upvalueindex(1));
   scope_enter(L, t, s, body + 1);
-  lua_pushvalue(L, -1);
-  lua_replace(L, 1);
+  lua_copy(L, -1, 1);
   if (body == 3) lua_remove(L, 2);
   return with(L, ops);
 }
@@ -76,5 +76,6 @@ void timeouts_open(lua_State *L) {
                                        {"fail_after", l_fail_after},
                                        {"fail_at", l_fail_at},
                                        {NULL, NULL}};
-  luaL_setfuncs(L, functions, 0);
+  class_push_meta(L, &scope_class);
+  luaL_setfuncs(L, functions, 1);
 }

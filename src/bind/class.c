@@ -100,14 +100,32 @@ void class_push_members(lua_State *L, const Class *c) {
   lua_pop(L, 1);
 }
 
-void *class_new(lua_State *L, const Class *c, size_t size, int uservalues) {
+static ClassHead *new_object(lua_State *L, const Class *c, size_t size,
+                             int uservalues) {
   ASSERT(size >= sizeof(ClassHead));
   ClassHead *head = lua_newuserdatauv(L, size, uservalues);
   memset(head, 0, size);
   head->class_of = c;
+  return head;
+}
+
+void class_push_meta(lua_State *L, const Class *c) {
   int type = lua_rawgetp(L, LUA_REGISTRYINDEX, c);
   ASSERT(type == LUA_TTABLE);
   UNUSED(type);
+}
+
+void *class_new(lua_State *L, const Class *c, size_t size, int uservalues) {
+  ClassHead *head = new_object(L, c, size, uservalues);
+  class_push_meta(L, c);
+  lua_setmetatable(L, -2);
+  return head;
+}
+
+void *class_new_with(lua_State *L, const Class *c, size_t size, int uservalues,
+                     int meta) {
+  ClassHead *head = new_object(L, c, size, uservalues);
+  lua_pushvalue(L, meta);
   lua_setmetatable(L, -2);
   return head;
 }

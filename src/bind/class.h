@@ -48,6 +48,14 @@ void class_push_members(lua_State *L, const Class *c);
 // New zero-filled object with `uservalues` user values. [-0, +1, m]
 void *class_new(lua_State *L, const Class *c, size_t size, int uservalues);
 
+// The same for whoever has the class's metatable at hand, at index `meta`: an
+// upvalue is found several times faster than an entry of the registry.
+void *class_new_with(lua_State *L, const Class *c, size_t size, int uservalues,
+                     int meta);
+
+// Push the metatable of the class, for class_new_with. [-0, +1, -]
+void class_push_meta(lua_State *L, const Class *c);
+
 // The object at idx, or an argument error that names the class. [-0, +0, v]
 void *class_check(lua_State *L, int idx, const Class *c);
 

@@ -91,10 +91,10 @@ Runner *runner_require(lua_State *L) {
 
 Task *task_maybe(lua_State *L) {
   Runner *R = runner_running;
-  if (R == NULL || R->state->registry != lua_topointer(L, LUA_REGISTRYINDEX)) {
-    return NULL;
-  }
-  return R->sched.current;
+  if (R == NULL) return NULL;
+  Task *t = R->sched.current;
+  if (t != NULL && t->top == L) return t;
+  return R->state->registry == lua_topointer(L, LUA_REGISTRYINDEX) ? t : NULL;
 }
 
 // Ten times may a task keep a Cancelled for itself before it leaves the scope
