@@ -128,6 +128,51 @@ local scenarios = {
     assert(path:read_text() == "one\n2\n")
     assert(#trio.Path("lua/trio"):glob("*.lua") > 0)
   end},
+  {"threads", function()
+    local sum = trio.to_thread.run_sync(function(t)
+      return t[1] + trio.from_thread.run_sync(function() return 1 end)
+    end, {2})
+    assert(sum == 3)
+    local ok, err = pcall(trio.to_thread.run_sync, error, "planned")
+    if not ok and err ~= "planned" then error(err, 0) end
+  end},
+  {"sockets", function()
+    local listeners = trio.open_tcp_listeners(0, {host = "127.0.0.1"})
+    local address = listeners[1].socket:getsockname()
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(trio.serve_listeners, function(stream)
+        for chunk in stream do stream:send_all(chunk) end
+      end, listeners)
+      local stream <close> = trio.open_tcp_stream(address[1], address[2])
+      stream:send_all("echo")
+      assert(stream:receive_some() == "echo")
+      stream:send_eof()
+      assert(stream:receive_some() == nil)
+      nursery.cancel_scope:cancel()
+    end)
+  end},
+  {"datagrams and names", function()
+    local _ <close> = trio.socket.socketpair()
+    local udp <close> = trio.socket.socket(trio.socket.AF_INET,
+      trio.socket.SOCK_DGRAM)
+    udp:bind({"127.0.0.1", 0})
+    udp:sendto("x", udp:getsockname())
+    assert(udp:recvfrom(10) == "x")
+    assert(#trio.socket.getaddrinfo("127.0.0.1", 80) > 0)
+  end},
+  {"closing a coroutine in a body", function()
+    local co = trio.coroutine.create(function()
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(trio.sleep_forever)
+        local _ <close> = trio.defer(lowlevel.checkpoint)
+        trio.coroutine.yield()
+      end)
+    end)
+    local ok, err = trio.coroutine.resume(co)
+    if not ok then error(err, 0) end
+    ok, err = trio.coroutine.close(co)
+    if not ok then error(err, 0) end
+  end},
   {"instruments and statistics", function()
     local seen = 0
     local instrument = {task_scheduled = function() seen = seen + 1 end}

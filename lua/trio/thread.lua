@@ -133,8 +133,11 @@ return function(trio, kit)
     if not sent then thread.answer(request, false, problem) end
   end
 
+  -- A thread must not wait for ever where memory ran out for its answer.
   local function serve(request)
-    reply(request, xpcall(perform, thread.handler, request))
+    local answered = pcall(reply, request,
+      xpcall(perform, thread.handler, request))
+    if not answered then thread.drop(request) end
   end
 
   -- The callbacks of the C side run in the token task of the run.

@@ -19,19 +19,12 @@
 
 static const char calls_key = 0, idempotent_key = 0, token_key = 0;
 
-typedef struct Call {
-  struct Call *next;
-  void (*function)(lua_State *L, void *data);
-  void (*dropped)(void *data);  // may be NULL
-  void *data;
-} Call;
-
 // Shared by the run and every TrioToken handed to C: counted references.
 struct TokenQueue {
   atomic_int references;
   const void *registry;   // identifies the Lua state of the run
   pthread_mutex_t mutex;  // guards what follows
-  Call *first, **last;
+  TokenCall *first, **last;
   atomic_int foreign;  // calls in the list
   bool done;           // refuses calls
   Runner *runner;      // NULL once the run is over
@@ -101,12 +94,12 @@ void token_begin(lua_State *L, Runner *R) {
 }
 
 // Calls that a crashed run will never make.
-static void drop_calls(Call *call) {
+static void drop_calls(TokenCall *call) {
   while (call != NULL) {
-    Call *next = call->next;
-    if (call->dropped != NULL) call->dropped(call->data);
-    mem_free(call);
-    call = next;
+    const TokenCall c = *call;
+    if (c.owned) mem_free(call);
+    if (c.dropped != NULL) c.dropped(c.data);
+    call = c.next;
   }
 }
 
@@ -116,7 +109,7 @@ void token_end(Runner *R) {
   pthread_mutex_lock(&q->mutex);
   q->done = true;
   q->runner = NULL;
-  Call *left = q->first;
+  TokenCall *left = q->first;
   q->first = NULL;
   q->last = &q->first;
   pthread_mutex_unlock(&q->mutex);
@@ -234,17 +227,21 @@ int token_call_soon(TokenQueue *q, void (*function)(lua_State *L, void *data),
 int token_call_soon_or(TokenQueue *q,
                        void (*function)(lua_State *L, void *data),
                        void (*dropped)(void *data), void *data) {
-  Call *call = mem_alloc(sizeof(Call));
+  TokenCall *call = mem_alloc(sizeof(TokenCall));
   if (call == NULL) return TOKEN_NO_MEMORY;
-  call->function = function;
-  call->dropped = dropped;
-  call->data = data;
+  *call = (TokenCall){NULL, function, dropped, data, true};
+  int status = token_queue(q, call);
+  if (status != TOKEN_QUEUED) mem_free(call);
+  return status;
+}
+
+int token_queue(TokenQueue *q, TokenCall *call) {
   pthread_mutex_lock(&q->mutex);
   if (q->done) {
     pthread_mutex_unlock(&q->mutex);
-    mem_free(call);
     return TOKEN_FINISHED;
   }
+  call->next = NULL;
   *q->last = call;
   q->last = &call->next;
   q->foreign++;
@@ -287,18 +284,9 @@ static void run_lua_call(lua_State *L, Runner *R, int kind) {
   lua_settop(L, table - 1);
 }
 
-static int call_foreign(lua_State *L) {
-  Call *call = lua_touserdata(L, 1);
-  void (*function)(lua_State *, void *) = call->function;
-  void *data = call->data;
-  mem_free(call);
-  function(L, data);
-  return 0;
-}
-
-static Call *take_foreign(TokenQueue *q) {
+static TokenCall *take_foreign(TokenQueue *q) {
   pthread_mutex_lock(&q->mutex);
-  Call *call = q->first;
+  TokenCall *call = q->first;
   if (call != NULL) {
     q->first = call->next;
     if (q->first == NULL) q->last = &q->first;
@@ -308,17 +296,37 @@ static Call *take_foreign(TokenQueue *q) {
   return call;
 }
 
-// Run what is queued now, but not what that queues in turn.
-static void run_calls(lua_State *L, Runner *R) {
+// Under a protected call, which may fail before it begins: the call that is due
+// must not be lost then.
+static int call_foreign(lua_State *L) {
+  TokenCall *call = take_foreign(runner_running->token);
+  if (call == NULL) return 0;
+  const TokenCall c = *call;
+  if (c.owned) mem_free(call);
+  c.function(L, c.data);
+  return 0;
+}
+
+static int make_calls(lua_State *L) {
+  Runner *R = runner_running;
   TokenQueue *q = R->token;
   for (int kind = 0; kind < 2; kind++) {
     for (int left = q->calls[kind]; left > 0; left--) run_lua_call(L, R, kind);
   }
   for (int left = q->foreign; left > 0; left--) {
     lua_pushcfunction(L, call_foreign);
-    lua_pushlightuserdata(L, take_foreign(q));
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) crash_with(L, R);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) crash_with(L, R);
   }
+  return 0;
+}
+
+// Run what is queued now, but not what that queues in turn. Without memory even
+// for a crash the run ends at once: threads may wait for what is still queued.
+static void run_calls(lua_State *L, Runner *R) {
+  lua_pushcfunction(L, make_calls);
+  if (lua_pcall(L, 0, 0, 0) == LUA_OK) return;
+  lua_xmove(L, R->L, 1);
+  runner_crash(R);
 }
 
 static void start_waiting(lua_State *L, Task *t, void *self) {

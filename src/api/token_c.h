@@ -23,6 +23,16 @@ void token_push(lua_State *L, TokenQueue *q);
 // that method, for a token whose run belongs to another Lua state.
 extern const char token_far_key;
 
+// A call in the queue. One that is part of something else and zeroed can be
+// queued without memory (token_queue).
+typedef struct TokenCall {
+  struct TokenCall *next;
+  void (*function)(lua_State *L, void *data);
+  void (*dropped)(void *data);  // may be NULL
+  void *data;
+  bool owned;  // by the queue
+} TokenCall;
+
 // Any thread: let the run call function(L, data) in its token task; it may
 // raise, which crashes the run. Returns one of the above.
 int token_call_soon(TokenQueue *q, void (*function)(lua_State *L, void *data),
@@ -32,5 +42,8 @@ int token_call_soon(TokenQueue *q, void (*function)(lua_State *L, void *data),
 int token_call_soon_or(TokenQueue *q,
                        void (*function)(lua_State *L, void *data),
                        void (*dropped)(void *data), void *data);
+// The same for a call with these fields set; never TOKEN_NO_MEMORY. `function`
+// may free what the call is a part of.
+int token_queue(TokenQueue *q, TokenCall *call);
 
 #endif

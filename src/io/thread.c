@@ -183,10 +183,10 @@ static void forget_job(void *job) { thread_release(job); }
 
 static void deliver(Work *work) {
   Job *job = CONTAINER_OF(work, Job, work);
-  if (token_call_soon_or(job->token, on_done, forget_job, job) !=
-      TOKEN_QUEUED) {
-    thread_release(job);
-  }
+  job->delivery =
+      (TokenCall){.function = on_done, .dropped = forget_job, .data = job};
+  int status = token_queue(job->token, &job->delivery);
+  if (status != TOKEN_QUEUED) thread_release(job);
 }
 
 // ---- private functions

@@ -29,6 +29,7 @@ typedef struct Job {
   bool warnings;       // are on in the state of the run
   bool has_host;       // a task waits for it, or has abandoned it
   bool abandon;        // option abandon_on_cancel
+  TokenCall delivery;  // of the result
   Parcel result;       // of the worker: results, or error and traceback
   bool ok;             // which of these
   atomic_int cancel;   // 0, or the code by which the host was interrupted

@@ -40,10 +40,13 @@ static void answer(Request *r, int state) {
 
 void thread_drop_request(void *request) { answer(request, REQUEST_DROPPED); }
 
-static int box_gc(lua_State *L) {
-  RequestBox *box = lua_touserdata(L, 1);
+static void drop(RequestBox *box) {
   if (box->request != NULL) thread_drop_request(box->request);
   box->request = NULL;
+}
+
+static int box_gc(lua_State *L) {
+  drop(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -135,10 +138,13 @@ static int l_drop(lua_State *L) {
 static void on_free_request(lua_State *L, void *data) {
   bool sync = ((Request *)data)->sync;
   thread_push_request(L, data);
+  RequestBox *box = lua_touserdata(L, -1);
   thread_push_callback(L, "request");
-  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
   lua_pushboolean(L, sync);
-  lua_call(L, 2, 0);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+  drop(box);
+  lua_error(L);
 }
 
 static void on_host_request(lua_State *L, void *data) {
