@@ -148,9 +148,10 @@ $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 # Floors have Lua inside, where there is a static one: that is fastest.
 LUA_ARCHIVE = $(wildcard $(shell $(PKG_CONFIG) --variable=libdir $(LUA_PC) \
   )/lib$(LUA_PC).a)
+build/bench/floor_tls build/bench/tls_load: BENCH_LIBS := -lssl -lcrypto
 build/bench/%: build/obj/bench/%.o
 	$(call say,LINK,$@) $(LINK) -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
-	  $(UV_LIBS) -lm -ldl
+	  $(UV_LIBS) $(BENCH_LIBS) -lm -ldl
 build/bench/peer_go: bench/peers/go/main.go
 	$(call say,GO,$@) mkdir -p $(@D) && GO111MODULE=off go build -o $@ $<
 $(B)/obj/%.o: %.c Makefile

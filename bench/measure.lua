@@ -82,8 +82,22 @@ function M.data_file()
   assert(file:close())
   return data_file
 end
-function M.remove_data_file()
+
+-- A certificate with its key, for the servers of TLS.
+local certificate
+function M.certificate()
+  if certificate then return certificate end
+  certificate = os.tmpname()
+  assert(os.execute(("openssl req -x509 -newkey ec -pkeyopt "
+    .. "ec_paramgen_curve:P-256 -noenc -days 2 -subj /CN=localhost "
+    .. "-keyout %s.key -out %s 2>/dev/null && cat %s.key >>%s && rm %s.key")
+    :gsub("%%s", certificate)))
+  return certificate
+end
+
+function M.remove_files()
   if data_file then os.remove(data_file) end
+  if certificate then os.remove(certificate) end
 end
 
 function M.median(list)

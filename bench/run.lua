@@ -217,6 +217,6 @@ local function main()
 end
 
 local ok, err = pcall(main)
-measure.remove_data_file()
+measure.remove_files()
 if not ok then error(err, 0) end
 os.exit(bad == 0)

@@ -168,6 +168,30 @@ tasks {name = "lock", tasks = 1, floor = "floor_channel",
 net {name = "receive", as = "receive", size = 1, connections = 1, own = true,
   lines = {{title = "pump, receiving", unit = "MB/s"}}}
 
+local function start_tls(workload, system, scale)
+  local program = system.name == "floor" and {bin .. "/floor_tls"}
+    or system.name == "ours" and {ours, here .. "/tls_server.lua"}
+  if not program then return nil end
+  program[#program + 1] = measure.certificate()
+  return measure.command {bin .. "/tls_load", workload.as,
+    scale < 1 and 0.3 or 0.6, table.unpack(program)}
+end
+
+local function tls(workload)
+  workload.waited = 3
+  workload.start = start_tls
+  list[#list + 1] = workload
+end
+
+tls {name = "tls_handshake", as = "handshake", lines = {
+  {title = "TLS handshake", unit = "us", field = 2, less = true,
+    target = 1.18},
+  {title = "  one after the other", unit = "/s", target = 0.85}}}
+tls {name = "tls_send", as = "send", lines = {
+  {title = "TLS, sending", unit = "MB/s", target = 0.85}}}
+tls {name = "tls_receive", as = "receive", lines = {
+  {title = "TLS, receiving", unit = "MB/s", target = 0.85}}}
+
 -- All processors: there are threads and children. That they wait for each
 -- other is no disturbance.
 local function start_system(workload, system, scale)

@@ -30,6 +30,7 @@ return function(trio, kit)
   local Closer = {__metatable = false}
 
   function Closer:__close()
+    if kit.is_closed_ssl_stream(self.stream) then return end
     trio.aclose_forcefully(self.stream)
   end
 

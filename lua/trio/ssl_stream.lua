@@ -30,7 +30,7 @@ local CERTIFICATE_OPTIONS = {binary = true}
 
 return function(trio, kit)
   local check, lowlevel = kit.check, trio.lowlevel
-  local new_engine = trio.ssl._engine
+  local new_engine, is_native = trio.ssl._engine, trio._is_socket_stream
 
   local function check_handshake(self, name)
     if not self._handshaken then
@@ -50,6 +50,10 @@ return function(trio, kit)
       return self._engine:session_reused()
     end,
   })
+
+  function kit.is_closed_ssl_stream(value)
+    return Stream.is(value) and value._state == CLOSED
+  end
 
   local newindex = Stream.__newindex
 
@@ -318,10 +322,11 @@ return function(trio, kit)
     check_open(self)
     ensure_handshake(self)
     advance(self, "shutdown")
-    local transport = self._transport
+    local transport, trailing = self._transport, self._engine:trailing()
     self._state = CLOSED
     self._transport = nil
-    return transport, self._engine:trailing()
+    self._engine:close()
+    return transport, trailing
   end
 
   -- Say goodbye, without waiting for the peer's: it may be sending only, and
@@ -337,6 +342,12 @@ return function(trio, kit)
     error(err, 0)
   end
 
+  local EngineCloser = {__metatable = false}
+
+  function EngineCloser:__close()
+    self.engine:close()
+  end
+
   --- stream:aclose(): with a goodbye, unless https_compatible.
   function Stream:aclose()
     Stream.check_async(self, "aclose")
@@ -344,7 +355,9 @@ return function(trio, kit)
     if self._state == CLOSED then
       lowlevel.checkpoint()
       return
-    elseif self._state == BROKEN or self._https_compatible then
+    end
+    local _ <close> = setmetatable({engine = self._engine}, EngineCloser)
+    if self._state == BROKEN or self._https_compatible then
       self._state = CLOSED
       transport:aclose()
       return
@@ -422,7 +435,8 @@ return function(trio, kit)
 
   --- SSLStream(transport, context [, opts])
   function trio.SSLStream(transport, context, opts)
-    if not trio.abc.implements(transport, "Stream") then
+    if not is_native(transport)
+      and not trio.abc.implements(transport, "Stream") then
       check.refuse(1, "SSLStream", check.expected("stream", transport))
     end
     kit.check_ssl_context(context, 2, "SSLStream")

@@ -124,6 +124,18 @@ static int on_client_hello(SSL *ssl, int *alert, void *data) {
 
 // ---- key log
 
+// A line at once, because several connections and processes share the file.
+static void on_key(const SSL *ssl, const char *line) {
+  int fd = engine_of(ssl)->context->keylog_fd;
+  size_t length = strlen(line);
+  char text[512];
+  if (fd < 0 || length + 1 > sizeof text) return;
+  memcpy(text, line, length);
+  text[length] = '\n';
+  ssize_t written = write(fd, text, length + 1);
+  UNUSED(written);  // it is for debugging only
+}
+
 // context.keylog_filename = path or nil
 int context_set_keylog_filename(lua_State *L) {
   Context *c = check_context(L);
@@ -138,25 +150,14 @@ int context_set_keylog_filename(lua_State *L) {
   }
   if (c->keylog_fd >= 0) close(c->keylog_fd);
   c->keylog_fd = fd;
+  // (With a callback, OpenSSL would make the lines for nothing.)
+  openssl.SSL_CTX_set_keylog_callback(c->ssl_ctx, fd < 0 ? NULL : on_key);
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, CONTEXT_KEYLOG_NAME);
   return 0;
 }
 
-// A line at once, because several connections and processes share the file.
-static void on_key(const SSL *ssl, const char *line) {
-  int fd = engine_of(ssl)->context->keylog_fd;
-  size_t length = strlen(line);
-  char text[512];
-  if (fd < 0 || length + 1 > sizeof text) return;
-  memcpy(text, line, length);
-  text[length] = '\n';
-  ssize_t written = write(fd, text, length + 1);
-  UNUSED(written);  // it is for debugging only
-}
-
 void context_hook(Context *c) {
   openssl.SSL_CTX_set_alpn_select_cb(c->ssl_ctx, on_alpn, NULL);
   openssl.SSL_CTX_set_client_hello_cb(c->ssl_ctx, on_client_hello, NULL);
-  openssl.SSL_CTX_set_keylog_callback(c->ssl_ctx, on_key);
 }

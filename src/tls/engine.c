@@ -18,6 +18,7 @@
 //     nil, err  it failed: an SSLError, or what the program's callback raised.
 //               take() may have an alert for the peer.
 //   engine:set_context(context), engine:set_session(session)
+//   engine:close()               free it now; only its session is kept
 // and what it knows: engine_info.c. All errors raised are mistakes of the
 // caller, or lack of memory, after which the engine is of no use.
 //
@@ -30,6 +31,7 @@
 #include <string.h>
 
 #include "../base/debug.h"
+#include "../bind/error.h"
 #include "../bind/runner.h"
 #include "session.h"
 
@@ -37,7 +39,14 @@ enum { WRITE_CHUNK = 65536, RECORD = 16384, OVERHEAD = 64 };
 
 typedef enum Outcome { DONE, NEEDS_INPUT, ENDED, FAILED } Outcome;
 
-Engine *engine_check(lua_State *L) { return class_check(L, 1, &engine_class); }
+Engine *engine_check(lua_State *L) {
+  Engine *e = class_check(L, 1, &engine_class);
+  if (e->ssl == NULL) {
+    error_raise(L, ERROR_CLOSED_RESOURCE,
+                "this stream was closed by its own side");
+  }
+  return e;
+}
 
 Engine *engine_of(const SSL *ssl) { return openssl.SSL_get_ex_data(ssl, 0); }
 
@@ -331,11 +340,32 @@ static int l_key_update(lua_State *L) {
   return 0;
 }
 
-static int engine_gc(lua_State *L) {
-  Engine *e = lua_touserdata(L, 1);
-  if (e->ssl != NULL) openssl.SSL_free(e->ssl);
+// Whatever it knows about the session is kept; what it had in the way of
+// memory isn't, as the collector doesn't see how much that is.
+static void close_ssl(Engine *e) {
+  // Otherwise OpenSSL would forbid to resume the session, as TLS 1.0 did.
+  openssl.SSL_set_shutdown(e->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  openssl.SSL_free(e->ssl);
   bytes_free(&e->wire.output);
   e->ssl = NULL;
+}
+
+static int l_close(lua_State *L) {
+  Engine *e = class_check(L, 1, &engine_class);
+  if (e->ssl == NULL) return 0;
+  if (e->L != NULL) return luaL_error(L, "the stream is in its handshake");
+  e->session = openssl.SSL_get1_session(e->ssl);
+  close_ssl(e);
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, ENGINE_INPUT);
+  return 0;
+}
+
+static int engine_gc(lua_State *L) {
+  Engine *e = lua_touserdata(L, 1);
+  if (e->ssl != NULL) close_ssl(e);
+  if (e->session != NULL) openssl.SSL_SESSION_free(e->session);
+  e->session = NULL;
   return 0;
 }
 
@@ -350,6 +380,7 @@ static const luaL_Reg methods[] = {
     {"set_context", l_set_context},
     {"set_session", l_set_session},
     {"key_update", l_key_update},
+    {"close", l_close},
     {NULL, NULL},
 };
 

@@ -14,9 +14,10 @@
 
 typedef struct Engine {
   ClassHead head;
-  SSL *ssl;
-  Context *context;  // user value 1
-  Wire wire;         // its input is in user value 2
+  SSL *ssl;              // NULL once closed
+  SSL_SESSION *session;  // then kept, if there was one
+  Context *context;      // user value 1
+  Wire wire;             // its input is in user value 2
   bool server_side;
   bool has_failure;  // `failure` is for the next read
   Failure failure;
@@ -35,7 +36,7 @@ enum {
 
 extern const Class engine_class;
 
-// The engine at index 1. [-0, +0, v]
+// The engine at index 1, which must not be closed. [-0, +0, v]
 Engine *engine_check(lua_State *L);
 // The engine of a connection.
 Engine *engine_of(const SSL *ssl);

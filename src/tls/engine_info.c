@@ -138,10 +138,15 @@ static int copy_session(lua_State *L) {
   return 1;
 }
 
-// engine:session(): nil: there is none yet.
+// engine:session(): nil: there is none yet. Also of a closed engine.
 static int l_session(lua_State *L) {
-  const Engine *e = engine_check(L);
-  SSL_SESSION *session = openssl.SSL_get1_session(e->ssl);
+  const Engine *e = class_check(L, 1, &engine_class);
+  SSL_SESSION *session = e->session;
+  if (e->ssl != NULL) {
+    session = openssl.SSL_get1_session(e->ssl);
+  } else if (session != NULL) {
+    openssl.SSL_SESSION_up_ref(session);
+  }
   if (session == NULL) return 0;
   lua_pushcfunction(L, copy_session);
   lua_getiuservalue(L, 1, ENGINE_CONTEXT);
@@ -152,7 +157,7 @@ static int l_session(lua_State *L) {
 }
 
 static int l_context(lua_State *L) {
-  engine_check(L);
+  class_check(L, 1, &engine_class);
   lua_getiuservalue(L, 1, ENGINE_CONTEXT);
   return 1;
 }

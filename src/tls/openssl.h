@@ -113,6 +113,7 @@
   X(SSL_set_ex_data)                        \
   X(SSL_set_options)                        \
   X(SSL_set_session)                        \
+  X(SSL_set_shutdown)                       \
   X(SSL_set_verify)                         \
   X(SSL_shutdown)                           \
   X(SSL_version)                            \
