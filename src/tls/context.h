@@ -47,6 +47,9 @@ bool context_trust(lua_State *L, Context *c, int idx);
 int context_set_alpn_protocols(lua_State *L);
 int context_set_sni_callback(lua_State *L);
 int context_set_keylog_filename(lua_State *L);
+// Write the secrets of connections to this file, which is the context's from
+// now on; -1: don't. No failure.
+void context_log_keys(Context *c, int fd);
 // Let OpenSSL call us. [-]
 void context_hook(Context *c);
 

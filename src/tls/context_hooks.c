@@ -136,6 +136,13 @@ static void on_key(const SSL *ssl, const char *line) {
   UNUSED(written);  // it is for debugging only
 }
 
+void context_log_keys(Context *c, int fd) {
+  if (c->keylog_fd >= 0) close(c->keylog_fd);
+  c->keylog_fd = fd;
+  // (With a callback, OpenSSL would make the lines for nothing.)
+  openssl.SSL_CTX_set_keylog_callback(c->ssl_ctx, fd < 0 ? NULL : on_key);
+}
+
 // context.keylog_filename = path or nil
 int context_set_keylog_filename(lua_State *L) {
   Context *c = check_context(L);
@@ -148,10 +155,7 @@ int context_set_keylog_filename(lua_State *L) {
       return lua_error(L);
     }
   }
-  if (c->keylog_fd >= 0) close(c->keylog_fd);
-  c->keylog_fd = fd;
-  // (With a callback, OpenSSL would make the lines for nothing.)
-  openssl.SSL_CTX_set_keylog_callback(c->ssl_ctx, fd < 0 ? NULL : on_key);
+  context_log_keys(c, fd);
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, CONTEXT_KEYLOG_NAME);
   return 0;

@@ -94,7 +94,7 @@ static void copy_own(lua_State *L, const Context *from, Context *to) {
   to->has_verify_set = from->has_verify_set;
   to->verify = from->verify;
   if (from->keylog_fd >= 0) {
-    to->keylog_fd = fcntl(from->keylog_fd, F_DUPFD_CLOEXEC, 0);
+    context_log_keys(to, fcntl(from->keylog_fd, F_DUPFD_CLOEXEC, 0));
   }
   for (int i = 1; i <= CONTEXT_USER_VALUES; i++) {
     lua_getiuservalue(L, 1, i);
