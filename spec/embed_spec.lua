@@ -8,6 +8,7 @@ local embed = require "spec.support.embed"
 local PROGRAMS = {
   ["spec/fixtures/guest_alone"] = "done: 0\nclosed: 0\n",
   ["spec/fixtures/due_timer"] = "status: 0\n",
+  ["spec/fixtures/lost_lookup"] = "answered, then closed\nclosed: 0\n",
   ["spec/fixtures/host_api"] = [[
 outside: 1
 done

@@ -14,13 +14,15 @@
 #include "io.h"
 #include "oserror.h"
 
-// One look-up, in C memory. `task` is NULL once it is abandoned.
+// One look-up, in C memory, because libuv may need it longer than its task. It
+// belongs to its box, or once that is gone and while it runs, to libuv.
 typedef struct Lookup {
   union {
     uv_getaddrinfo_t address;
     uv_getnameinfo_t name;
   } req;
-  Task *task;
+  Task *task;  // NULL once it is abandoned
+  bool running;
   int status;
   struct addrinfo *found;
   char host[NI_MAXHOST], service[NI_MAXSERV];
@@ -29,13 +31,46 @@ typedef struct Lookup {
   int flags;
 } Lookup;
 
-static void on_answer(Lookup *l) {
-  if (l->task != NULL) {
-    task_wake(l->task, WAKE_OK);
-    return;
-  }
+// On the stack of the waiting function.
+typedef struct LookupBox {
+  ClassHead head;
+  Lookup *lookup;  // NULL: given up
+} LookupBox;
+
+static void free_lookup(Lookup *l) {
   if (l->found != NULL) uv_freeaddrinfo(l->found);
   mem_free(l);
+}
+
+// Nobody wants its answer any more, or the answer was taken.
+static void drop(LookupBox *box) {
+  Lookup *l = box->lookup;
+  box->lookup = NULL;
+  if (l == NULL) return;
+  if (!l->running) {
+    free_lookup(l);
+    return;
+  }
+  l->task = NULL;
+  uv_cancel((uv_req_t *)&l->req);
+}
+
+// A run that was lost does not resume its tasks.
+static int box_gc(lua_State *L) {
+  drop(lua_touserdata(L, 1));
+  return 0;
+}
+
+static const luaL_Reg box_meta[] = {{"__gc", box_gc}, {NULL, NULL}};
+static const Class box_class = {"trio.lookup", NULL, NULL, box_meta};
+
+static void on_answer(Lookup *l) {
+  l->running = false;
+  if (l->task != NULL) {
+    task_wake(l->task, WAKE_OK);
+  } else {
+    free_lookup(l);
+  }
 }
 
 static void on_addresses(uv_getaddrinfo_t *req, int status,
@@ -60,9 +95,7 @@ static void on_names(uv_getnameinfo_t *req, int status, const char *host,
 static AbortResult abandon(Task *t, void *self, int code) {
   UNUSED(t);
   UNUSED(code);
-  Lookup *l = self;
-  l->task = NULL;
-  uv_cancel((uv_req_t *)&l->req);
+  drop(self);
   return ABORT_DONE;
 }
 
@@ -149,15 +182,12 @@ static int push_results(lua_State *L) {
 
 static int finish_addresses(lua_State *L, Task *t, void *self, int code) {
   if (code < 0) return await_raise(L, t, code);
-  Lookup *l = self;
-  int status = l->status;
+  const Lookup *l = ((LookupBox *)self)->lookup;
+  if (l->status != 0) return raise_failure(L, l->status, "getaddrinfo");
   lua_pushcfunction(L, push_results);
   lua_pushlightuserdata(L, l->found);
-  int result = lua_pcall(L, 1, 1, 0);
-  if (l->found != NULL) uv_freeaddrinfo(l->found);
-  mem_free(l);
-  if (result != LUA_OK) return lua_error(L);
-  if (status != 0) return raise_failure(L, status, "getaddrinfo");
+  lua_call(L, 1, 1);
+  drop(self);
   return 1;
 }
 
@@ -166,21 +196,23 @@ static uv_loop_t *loop_of(const Task *t) {
 }
 
 static void start_addresses(lua_State *L, Task *t, void *self) {
-  Lookup *l = self;
+  Lookup *l = ((LookupBox *)self)->lookup;
   l->task = t;
   l->req.address.data = l;
   int status =
       uv_getaddrinfo(loop_of(t), &l->req.address, on_addresses,
                      lua_tostring(L, 1), lua_tostring(L, 2), &l->hints);
+  l->running = status == 0;
   if (status == 0) return;
-  mem_free(l);
   raise_failure(L, status, "getaddrinfo");
 }
 
-static Lookup *new_lookup(lua_State *L) {
-  Lookup *l = mem_alloc(sizeof(Lookup));
-  if (l == NULL) luaL_error(L, "not enough memory");
-  return l;
+// Push a box with a new look-up.
+static LookupBox *new_lookup(lua_State *L) {
+  LookupBox *box = class_new(L, &box_class, sizeof(LookupBox), 0);
+  box->lookup = mem_alloc(sizeof(Lookup));
+  if (box->lookup == NULL) luaL_error(L, "not enough memory");
+  return box;
 }
 
 static int option(lua_State *L, const char *name) {
@@ -236,34 +268,30 @@ static int l_getaddrinfo(lua_State *L) {
                         .finish = finish_addresses};
   check_lookup_arguments(L);
   await_check(L, op.name);
-  struct addrinfo hints;
-  read_hints(L, &hints);
-  Lookup *l = new_lookup(L);
-  l->hints = hints;
-  return await(L, &op, l);
+  LookupBox *box = new_lookup(L);
+  read_hints(L, &box->lookup->hints);
+  return await(L, &op, box);
 }
 
 static int finish_names(lua_State *L, Task *t, void *self, int code) {
   if (code < 0) return await_raise(L, t, code);
-  Lookup *l = self;
-  Lookup answer = *l;  // pushing a string may raise
-  int status = answer.status;
-  mem_free(l);
-  if (status != 0) return raise_failure(L, status, "getnameinfo");
-  lua_pushstring(L, answer.host);
-  lua_pushstring(L, answer.service);
+  const Lookup *l = ((LookupBox *)self)->lookup;
+  if (l->status != 0) return raise_failure(L, l->status, "getnameinfo");
+  lua_pushstring(L, l->host);
+  lua_pushstring(L, l->service);
+  drop(self);
   return 2;
 }
 
 static void start_names(lua_State *L, Task *t, void *self) {
-  Lookup *l = self;
+  Lookup *l = ((LookupBox *)self)->lookup;
   l->task = t;
   l->req.name.data = l;
   int status =
       uv_getnameinfo(loop_of(t), &l->req.name, on_names,
                      (const struct sockaddr *)&l->from.storage, l->flags);
+  l->running = status == 0;
   if (status == 0) return;
-  mem_free(l);
   raise_failure(L, status, "getnameinfo");
 }
 
@@ -282,10 +310,10 @@ static int l_getnameinfo(lua_State *L) {
   address_check(L, 1, is_v6 ? AF_INET6 : AF_INET, &from);
   lua_settop(L, 2);
   await_check(L, op.name);
-  Lookup *l = new_lookup(L);
-  l->from = from;
-  l->flags = flags;
-  return await(L, &op, l);
+  LookupBox *box = new_lookup(L);
+  box->lookup->from = from;
+  box->lookup->flags = flags;
+  return await(L, &op, box);
 }
 
 void resolve_open(lua_State *L) {
@@ -293,6 +321,7 @@ void resolve_open(lua_State *L) {
                                        {"_getaddrinfo", l_getaddrinfo},
                                        {"_getnameinfo", l_getnameinfo},
                                        {NULL, NULL}};
+  class_register(L, &box_class);
   lua_getfield(L, -1, "socket");
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
