@@ -10,7 +10,7 @@ M.quick = (os.getenv "QUICK" or "") ~= ""
 
 -- A program that had to wait for its processor for more than this share of
 -- its time is measured again, so often at most.
-local TOLERATED = M.quick and 0.1 or 0.05
+local TOLERATED = M.quick and 0.1 or 0.08
 local TURNS = M.quick and 2 or 4
 M.tally = {measured = 0, again = 0, disturbed = 0}
 
