@@ -143,6 +143,7 @@ Task *nursery_spawn(lua_State *L, Nursery *n, int count, int name,
 }
 
 int nursery_function(lua_State *L, int idx, const char *const *known) {
+  if (lua_isfunction(L, idx)) return idx;
   if (opts_is(L, idx)) {
     opts_check(L, idx, known);
     idx++;

@@ -198,7 +198,7 @@ static void task_exited(Runner *R, Task *t) {
   t->state = TASK_DONE;
   R->live--;
   if (!list_is_empty(&t->nurseries)) R->abandon(t);
-  if (lot_task_ends(t)) t->remembered = true;
+  if (!list_is_empty(&t->breaks)) t->remembered = lot_task_ends(t);
   cancel_attach(t, NULL);
   cancel_reason_set(&t->cancel_reason, NULL);
   if (t == R->main) R->main_done = true;

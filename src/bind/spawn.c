@@ -79,7 +79,9 @@ static bool can_reuse(const Runner *R, const Task *t) {
 }
 
 // At the bottom of a coroutine's stack, below what it runs, is its task.
-enum { TASK_AT = 1 };
+// Before it starts, the trampoline, its handler, the body and its arguments
+// follow.
+enum { TASK_AT = 1, FUNCTION_AT = 4 };
 
 void spawn_empty(Task *t) {
   if (t->died) return;
@@ -321,7 +323,6 @@ static Task *make_task(lua_State *L, Runner *R) {
 }
 
 Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
-  int function = lua_gettop(L) - count;
   reserve_shuffle(L, R);
   if (name != 0 && lua_type(L, name) != LUA_TFUNCTION) {
     luaL_tolstring(L, name, NULL);
@@ -335,13 +336,19 @@ Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
   }
   t->top = t->waiting = co;
   t->system = system;
-  lua_pushvalue(L, name == 0 ? function : name);
-  lua_xmove(L, co, 1);
-  lua_setiuservalue(co, TASK_AT, TASK_NAME);
   inherit_context(L, t);
+  if (name != 0) {
+    lua_pushvalue(L, name);
+    lua_xmove(L, co, 1);
+    lua_setiuservalue(co, TASK_AT, TASK_NAME);
+  }
   lua_pushcfunction(co, task_main);
   lua_pushcfunction(co, with_handler);
   lua_xmove(L, co, count + 1);
+  if (name == 0) {
+    lua_pushvalue(co, FUNCTION_AT);
+    lua_setiuservalue(co, TASK_AT, TASK_NAME);
+  }
   t->values = count + 2;
   if (++R->live > R->peak) R->peak = R->live;
   return t;
