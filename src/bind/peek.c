@@ -14,7 +14,7 @@
 static const char function_key = 0;
 
 static lua_State *main_thread;  // of the state that asked for the signal
-static State *state;
+static State *volatile state;   // NULL: none, or it is closed
 static volatile sig_atomic_t wanted;
 
 static struct {
@@ -42,9 +42,11 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
 
 static void on_signal(int number) {
   UNUSED(number);
+  const State *s = state;
+  if (s == NULL) return;
   wanted = 1;
   atomic_fetch_add(&runner_signals, 1);
-  Runner *R = state->runner;
+  Runner *R = s->runner;
   lua_State *L = main_thread;
   if (R != NULL) {
     poll_wake(R->state->poll);
@@ -82,6 +84,10 @@ static int l_on_signal(lua_State *L) {
     return luaL_argerror(L, 1, "no such signal");
   }
   return 0;
+}
+
+void peek_forget(const State *closed) {
+  if (state == closed) state = NULL;
 }
 
 void peek_open(lua_State *L) {

@@ -12,6 +12,9 @@
 // `warn`.
 void peek_check(Runner *R);
 
+// The Lua state is closed: the signal does nothing from now on.
+void peek_forget(const State *closed);
+
 // Add trio._on_signal to the module table on top.
 void peek_open(lua_State *L);
 

@@ -27,6 +27,8 @@ atomic_uint runner_signals;
 
 static int state_gc(lua_State *L) {
   State *state = lua_touserdata(L, 1);
+  peek_forget(state);
+  slow_forget(state);
   if (state->poll != NULL) poll_free(state->poll);
   state->buffer = NULL;
   state->poll = NULL;
@@ -242,7 +244,7 @@ static void stress(Runner *R) {
 #endif
 
 static inline void step(Runner *R, Task *t) {
-  slow_steps += 2;
+  slow_count(2);
   R->sched.current = t;
   t->state = TASK_RUNNING;
   if (R->on_step != NULL) R->on_step(R, t, true);
@@ -301,7 +303,7 @@ static inline __attribute__((always_inline)) void run_batch(Runner *R) {
   Sched *s = &R->sched;
   sched_begin_batch(s);
   if (R->shuffling) shuffle_batch(R);
-  slow_steps++;
+  slow_count(1);
   Item *item;
   while ((item = queue_shift(&s->batch)) != NULL) {
     // With many tasks each step starts with cache misses: get the next one's
@@ -314,7 +316,7 @@ static inline __attribute__((always_inline)) void run_batch(Runner *R) {
     step(R, CONTAINER_OF(item, Task, run_item));
     if (R->crashed) break;
   }
-  slow_steps++;
+  slow_count(1);
 }
 
 // Nothing ran for as long as the shortest cushion: wake the tasks that waited

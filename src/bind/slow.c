@@ -9,17 +9,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "runner.h"
 #include "spawn.h"
 
 enum { SIGNAL = SIGVTALRM };
 
-_Thread_local volatile uint64_t slow_steps;
+_Thread_local _Atomic uint64_t slow_steps;
 
 static const char function_key = 0;
-static State *state;
+static State *volatile state;  // NULL: nothing is watched
 static pthread_t watched;
-static const volatile uint64_t *watched_steps;
+static const _Atomic uint64_t *watched_steps;
 static double limit;
 static volatile sig_atomic_t wanted;
 
@@ -40,7 +39,8 @@ static void report(lua_State *L, lua_Debug *ar) {
 
 static void on_signal(int number) {
   UNUSED(number);
-  Runner *R = state->runner;
+  const State *s = state;
+  Runner *R = s == NULL ? NULL : s->runner;
   Task *t = R == NULL ? NULL : R->sched.current;
   if (t == NULL || lua_gethook(t->top) != NULL) return;
   wanted = 1;
@@ -56,7 +56,7 @@ static void *watch(void *arg) {
                          (long)((pause - (double)(time_t)pause) * 1e9)};
   for (;;) {
     nanosleep(&nap, NULL);
-    uint64_t step = *watched_steps;
+    uint64_t step = atomic_load_explicit(watched_steps, memory_order_relaxed);
     double now = clock_monotonic();
     if (step != seen) {
       seen = step;
@@ -96,6 +96,10 @@ static int l_watch_steps(lua_State *L) {
   if (failed) return luaL_error(L, "steps can't be watched");
   pthread_detach(thread);
   return 0;
+}
+
+void slow_forget(const State *closed) {
+  if (state == closed) state = NULL;
 }
 
 void slow_open(lua_State *L) {
