@@ -14,7 +14,7 @@
 //                                once: don't look for the peer's close_notify
 // or, all four of them:
 //     false     it needs more input
-//     nil       the peer has said goodbye
+//     nil       the peer has said goodbye (after the handshake)
 //     nil, err  it failed: an SSLError, or what the program's callback raised.
 //               take() may have an alert for the peer.
 //   engine:set_context(context), engine:set_session(session)
@@ -82,8 +82,7 @@ static int push_outcome(lua_State *L, Engine *e, Outcome o) {
   return 2;
 }
 
-static int finish(lua_State *L, Engine *e, bool ok) {
-  Outcome o = outcome(L, e, ok);
+static int finish(lua_State *L, Engine *e, Outcome o) {
   if (o != DONE) return push_outcome(L, e, o);
   lua_pushboolean(L, true);
   return 1;
@@ -144,7 +143,12 @@ static int l_handshake(lua_State *L) {
   e->L = L;
   int code = openssl.SSL_do_handshake(e->ssl);
   e->L = NULL;
-  return finish(L, e, code == 1);
+  Outcome o = outcome(L, e, code == 1);
+  if (o == ENDED) {  // anybody may have sent that, without any key
+    e->failure = failure_of_goodbye();
+    o = FAILED;
+  }
+  return finish(L, e, o);
 }
 
 // The input isn't needed any more.
@@ -203,9 +207,9 @@ static int l_shutdown(lua_State *L) {
   bool once = lua_toboolean(L, 2);
   openssl.ERR_clear_error();
   int code = openssl.SSL_shutdown(e->ssl);  // 0: only ours was sent
-  if (code == 0 && once) return finish(L, e, true);
+  if (code == 0 && once) return finish(L, e, DONE);
   if (code == 0) code = openssl.SSL_shutdown(e->ssl);
-  return finish(L, e, code == 1);
+  return finish(L, e, outcome(L, e, code == 1));
 }
 
 // ---- the wire

@@ -18,6 +18,12 @@ Failure failure_take(const SSL *ssl) {
   return f;
 }
 
+Failure failure_of_goodbye(void) {
+  return (Failure){
+      ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + SSL_AD_CLOSE_NOTIFY),
+      X509_V_OK};
+}
+
 bool failure_is_eof(const Failure *f) {
   return ERR_GET_LIB(f->code) == ERR_LIB_SSL &&
          ERR_GET_REASON(f->code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
@@ -41,27 +47,36 @@ static void push_verify_message(lua_State *L, long verify, const char *host) {
   }
 }
 
-// The reason in words.
+// The alert of the peer that the failure is; -1: it is something else.
+static int alert_of(const Failure *f) {
+  int reason = ERR_GET_REASON(f->code);
+  bool is_alert =
+      ERR_GET_LIB(f->code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET;
+  return is_alert ? reason - SSL_AD_REASON_OFFSET : -1;
+}
+
+// The reason in words. OpenSSL has none for some alerts.
 static const char *reason_of(const Failure *f) {
   if (f->code == 0) return "unknown error";
   if (ERR_SYSTEM_ERROR(f->code)) return strerror(ERR_GET_REASON(f->code));
   const char *reason = openssl.ERR_reason_error_string(f->code);
-  return reason != NULL ? reason : "unknown error";
+  if (reason != NULL) return reason;
+  int alert = alert_of(f);
+  return alert >= 0 ? openssl.SSL_alert_desc_string_long(alert)
+                    : "unknown error";
 }
 
 // Push the message; the value on top is what verification said, or nil.
 static void push_message(lua_State *L, const Failure *f) {
   const char *reason = reason_of(f);
-  int number = ERR_GET_REASON(f->code);
+  int alert = alert_of(f);
   if (!lua_isnil(L, -1)) {
     lua_pushfstring(L, "%s: %s", reason, lua_tostring(L, -1));
   } else if (failure_is_eof(f)) {
     lua_pushliteral(L, "the connection ended without a goodbye (close_notify)");
-  } else if (ERR_GET_LIB(f->code) == ERR_LIB_SSL &&
-             number >= SSL_AD_REASON_OFFSET) {
-    lua_pushfstring(
-        L, "the peer sent the alert '%s'",
-        openssl.SSL_alert_desc_string_long(number - SSL_AD_REASON_OFFSET));
+  } else if (alert >= 0) {
+    lua_pushfstring(L, "the peer sent the alert '%s'",
+                    openssl.SSL_alert_desc_string_long(alert));
   } else {
     lua_pushstring(L, reason);
   }

@@ -18,6 +18,9 @@ typedef struct Failure {
 // connection, or NULL. No failure.
 Failure failure_take(const SSL *ssl);
 
+// The peer said goodbye where it must not: for OpenSSL that is no failure.
+Failure failure_of_goodbye(void);
+
 // Has the input ended in the middle?
 bool failure_is_eof(const Failure *f);
 
