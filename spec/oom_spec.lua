@@ -4,6 +4,7 @@
 -- it succeeds. Each failure must be a clean "not enough memory", and leave the
 -- runtime as it was. Needs the build with TRIO_TEST.
 local trio = require "trio"
+local C = require "spec.support.certificates"
 local with_budget = trio.testing._with_budget
 local lowlevel = trio.lowlevel
 
@@ -149,6 +150,32 @@ local scenarios = {
       stream:send_eof()
       assert(stream:receive_some() == nil)
       nursery.cancel_scope:cancel()
+    end)
+  end},
+  {"TLS", function()
+    local context = C.client_context()
+    local server_context = C.server_context()
+    context:set_alpn_protocols({"x", "y"})
+    server_context:set_alpn_protocols({"y"})
+    server_context.sni_callback = function(stream, name)
+      stream.context = name == C.host and server_context
+    end
+    local a, b = trio.testing.memory_stream_pair()
+    local client, server = C.wrap(a, b,
+      {client = context, server = server_context})
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(function()
+        for chunk in server do server:send_all(chunk) end
+        server:aclose()
+      end)
+      client:send_all(("x"):rep(100000))
+      local missing = 100000
+      while missing > 0 do missing = missing - #client:receive_some() end
+      assert(client:getpeercert().subject.commonName == C.host)
+      assert(client:getpeercert{binary = true})
+      assert(client:selected_alpn_protocol() == "y")
+      assert(client:cipher() and client.session and client:version())
+      client:aclose()
     end)
   end},
   {"datagrams and names", function()
