@@ -11,7 +11,9 @@ description = {
   labels = {"async", "concurrency", "networking"},
 }
 dependencies = {"lua >= 5.4, < 5.5"}
-external_dependencies = {LIBUV = {header = "uv.h"}}
+external_dependencies = {
+  LIBUV = {header = "uv.h"}, OPENSSL = {header = "openssl/ssl.h"},
+}
 build = {
   type = "make",
   build_target = "build/trio.so",

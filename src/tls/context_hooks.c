@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -127,12 +128,10 @@ static int on_client_hello(SSL *ssl, int *alert, void *data) {
 // A line at once, because several connections and processes share the file.
 static void on_key(const SSL *ssl, const char *line) {
   int fd = engine_of(ssl)->context->keylog_fd;
-  size_t length = strlen(line);
   char text[512];
-  if (fd < 0 || length + 1 > sizeof text) return;
-  memcpy(text, line, length);
-  text[length] = '\n';
-  ssize_t written = write(fd, text, length + 1);
+  int length = snprintf(text, sizeof text, "%s\n", line);
+  if (fd < 0 || length >= (int)sizeof text) return;
+  ssize_t written = write(fd, text, (size_t)length);
   UNUSED(written);  // it is for debugging only
 }
 

@@ -32,12 +32,10 @@ bool failure_is_eof(const Failure *f) {
 // Push the reason of a refused certificate.
 static void push_verify_message(lua_State *L, long verify, const char *host) {
   const char *text = openssl.X509_verify_cert_error_string(verify);
-  if (host == NULL) {
-    lua_pushstring(L, text);
-  } else if (verify == X509_V_ERR_HOSTNAME_MISMATCH) {
+  if (host != NULL && verify == X509_V_ERR_HOSTNAME_MISMATCH) {
     lua_pushfstring(
         L, "host name mismatch: the certificate is not valid for '%s'", host);
-  } else if (verify == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+  } else if (host != NULL && verify == X509_V_ERR_IP_ADDRESS_MISMATCH) {
     lua_pushfstring(L,
                     "IP address mismatch: the certificate is not valid for "
                     "'%s'",
@@ -66,6 +64,15 @@ static const char *reason_of(const Failure *f) {
                     : "unknown error";
 }
 
+// OpenSSL 3.0 doesn't know all alerts by their names; some it has as a reason,
+// "tlsv13 alert certificate required".
+static const char *name_of_alert(int alert, const char *reason) {
+  const char *name = openssl.SSL_alert_desc_string_long(alert);
+  if (strcmp(name, "unknown") != 0) return name;
+  const char *rest = strstr(reason, " alert ");
+  return rest != NULL ? rest + strlen(" alert ") : reason;
+}
+
 // Push the message; the value on top is what verification said, or nil.
 static void push_message(lua_State *L, const Failure *f) {
   const char *reason = reason_of(f);
@@ -76,7 +83,7 @@ static void push_message(lua_State *L, const Failure *f) {
     lua_pushliteral(L, "the connection ended without a goodbye (close_notify)");
   } else if (alert >= 0) {
     lua_pushfstring(L, "the peer sent the alert '%s'",
-                    openssl.SSL_alert_desc_string_long(alert));
+                    name_of_alert(alert, reason));
   } else {
     lua_pushstring(L, reason);
   }
