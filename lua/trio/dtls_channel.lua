@@ -259,22 +259,22 @@ return function(trio, kit)
     if data == "" or #data > MAX_RECORD then
       check.refuse(1, "send", ("1 to %d bytes expected"):format(MAX_RECORD))
     end
-    check_usable(self)
     if not self._ready then need_handshake(self, FIRST_TIMEOUT) end
     check_usable(self)
     local engine = self._engine
     local sent, problem = engine:write(data)
-    if not sent then error(problem, 0) end
+    if not sent then break_with(self, tostring(problem), problem) end
+    check_usable(self)
     send_datagram(self, engine:take())
   end
 
   --- channel:receive(): the next datagram; what isn't valid is skipped.
   function Channel:receive()
     check_async(self, "receive")
-    check_usable(self)
     if not self._ready then need_handshake(self, FIRST_TIMEOUT) end
     checkpoint_if_cancelled()
     local list, waited = self._cleartext, false
+    if self._closed then check_usable(self) end
     while #list == 0 do
       check_usable(self)
       if self._ended then

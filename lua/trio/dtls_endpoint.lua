@@ -98,10 +98,7 @@ return function(trio, kit)
     endpoint._send_lock:with(function()
       local ok, err = trio.pcall(endpoint.socket.sendto, endpoint.socket,
         packet, address)
-      if not ok and not kit.is_harmless_to_dtls(err)
-        and not is_closed(err) then
-        error(err, 0)
-      end
+      if not ok and not kit.is_harmless_to_dtls(err) then error(err, 0) end
     end)
   end
 
@@ -172,7 +169,6 @@ return function(trio, kit)
     while true do
       local ok, packet, address = trio.pcall(sock.recvfrom, sock,
         MAX_DATAGRAM)
-      if not ok and is_closed(packet) then return end
       if ok then
         take_datagram(reference, packet, address)
       elseif not kit.is_harmless_to_dtls(packet) then
@@ -183,8 +179,8 @@ return function(trio, kit)
 
   -- An error that left it would end the whole run as an internal one.
   local function receive_loop(reference, sock)
-    local ok, err = trio.pcall(receive_for_ever, reference, sock)
-    if not ok then fail(reference, err) end
+    local _, err = trio.pcall(receive_for_ever, reference, sock)
+    if not is_closed(err) then fail(reference, err) end
   end
 
   --- Let the endpoint receive from now on. Not earlier than that: some systems
