@@ -14,6 +14,62 @@ local function raises(Class, object, method, ...)
   return H.raises_class(Class, object[method], object, ...)
 end
 
+-- Runs `act` at the first time that a task is scheduled while fn runs.
+local function interfere(act, fn)
+  local instrument = {task_scheduled = function()
+    local once = act
+    act = nil
+    if once then once() end
+  end}
+  trio.lowlevel.add_instrument(instrument)
+  fn()
+  trio.lowlevel.remove_instrument(instrument)
+  assert.is_nil(act)
+end
+
+describe("an instrument that sees a task woken", function()
+  H.trio_it("may interrupt the others that wait for the same end", function()
+    local send, receive = open(0)
+    local seen, scope = {}, trio.CancelScope()
+    trio.open_nursery(function(nursery)
+      nursery:start_soon(function()
+        seen[1] = raises(Closed, send, "send", 1)
+      end)
+      nursery:start_soon(function()
+        scope:run(function() send:send(2) end)
+      end)
+      nursery:start_soon(function()
+        seen[2] = raises(Closed, send, "send", 3)
+      end)
+      settle()
+      interfere(function() scope:cancel() end, function() send:close() end)
+    end)
+    assert.equal(2, #seen)
+    assert.is_true(scope.cancelled_caught)
+    assert.equal(0, receive:statistics().tasks_waiting_send)
+    raises(End, receive, "receive")
+  end)
+
+  H.trio_it("may fill the buffer, from which something was taken", function()
+    local send, receive = open(8)
+    trio.open_nursery(function(nursery)
+      for i = 1, 8 do send:send_nowait(i) end
+      nursery:start_soon(function() send:send(9) end)
+      settle()
+      local taken
+      interfere(function()
+        assert.equal(8, receive:statistics().current_buffer_used)
+        assert.equal(2, receive:receive_nowait())
+        send:send_nowait(10)
+      end, function()
+        taken = receive:receive_nowait()
+      end)
+      assert.equal(1, taken)
+      for i = 3, 10 do assert.equal(i, receive:receive_nowait()) end
+    end)
+  end)
+end)
+
 describe("closing", function()
   H.trio_it("CHAN-03 the send end ends the channel", function()
     local send, receive = open(2)

@@ -80,7 +80,7 @@ static int finish_send(lua_State *L, Task *t, void *object, int code) {
 static void check_value(lua_State *L) {
   luaL_argcheck(L, !lua_isnoneornil(L, VALUE), VALUE,
                 "nil can't be sent through a channel");
-  lua_settop(L, VALUE);
+  if (lua_gettop(L) != VALUE) lua_settop(L, VALUE);
 }
 
 // send:send(value): wait until there is room or a receiver. Raises
@@ -107,33 +107,24 @@ static int l_send_nowait(lua_State *L) {
 
 // ---- receiving
 
-// Wake the longest waiting sender and push its value.
-static void pull_sender(lua_State *L, Channel *ch) {
-  lua_State *sender = lot_first(&ch->senders)->waiting;
-  lua_pushvalue(sender, VALUE);
-  lua_xmove(sender, L, 1);
-  lot_unpark(&ch->senders, WAKE_OK);
-}
-
 static int end_of_channel(lua_State *L, const End *end) {
   UNUSED(end);
   return error_raise(L, ERROR_END_OF_CHANNEL,
                      "every sending end of the channel is closed");
 }
 
-// Push the next item last, if there is one; a waiting sender refills the
-// buffer.
+// Push the next item last, if there is one; the longest waiting sender, whose
+// value stands at VALUE of its frame, refills the buffer. It is woken last: an
+// instrument may use the channel then.
 static bool take(lua_State *L, Channel *ch) {
-  bool waits = ch->senders.count > 0;
-  if (ch->used == 0) {
-    if (waits) pull_sender(L, ch);
-    return waits;
-  }
-  channel_take(L, ch);
-  if (waits) {
-    pull_sender(L, ch);
-    channel_refill(L, ch);
-  }
+  const Task *sender = lot_first(&ch->senders);
+  bool buffered = ch->used > 0;
+  if (buffered) channel_take(L, ch);
+  if (sender == NULL) return buffered;
+  lua_pushvalue(sender->waiting, VALUE);
+  lua_xmove(sender->waiting, L, 1);
+  if (buffered) channel_refill(L, ch);
+  lot_unpark(&ch->senders, WAKE_OK);
   return true;
 }
 
@@ -235,13 +226,22 @@ static int l_receive_clone(lua_State *L) {
   return 1;
 }
 
-// Wake the tasks that wait through this very end.
+// Wake the tasks that wait through this very end. They are set apart first: an
+// instrument that sees one of them woken may change who waits.
 static void wake_own(Lot *lot, const End *end) {
+  List own;
+  list_init(&own);
   Link *link = list_first(&lot->parked);
   while (link != NULL) {
+    Link *next = list_next(&lot->parked, link);
+    if (CONTAINER_OF(link, Task, wait_link)->self == end) {
+      list_remove(link);
+      list_push(&own, link);
+    }
+    link = next;
+  }
+  while ((link = list_first(&own)) != NULL) {
     Task *t = CONTAINER_OF(link, Task, wait_link);
-    link = list_next(&lot->parked, link);
-    if (t->self != end) continue;
     lot_remove(t);
     task_wake(t, WAKE_CLOSED);
   }
@@ -253,8 +253,9 @@ static void close_send(lua_State *L, End *end) {
   Channel *ch = end->ch;
   end->closed = true;
   leftover_closed(L, SELF);
+  bool is_last = --ch->open_send == 0;
   wake_own(&ch->senders, end);
-  if (--ch->open_send > 0) return;
+  if (!is_last) return;
   while (lot_unpark(&ch->receivers, WAKE_END) != NULL) continue;
 }
 
@@ -263,8 +264,9 @@ static void close_receive(lua_State *L, End *end) {
   Channel *ch = end->ch;
   end->closed = true;
   leftover_closed(L, SELF);
+  bool is_last = --ch->open_receive == 0;
   wake_own(&ch->receivers, end);
-  if (--ch->open_receive > 0) return;
+  if (!is_last) return;
   while (lot_unpark(&ch->senders, WAKE_BROKEN) != NULL) continue;
   channel_drop(L, ch);
 }

@@ -130,10 +130,8 @@ void *class_new_with(lua_State *L, const Class *c, size_t size, int uservalues,
   return head;
 }
 
-void *class_check(lua_State *L, int idx, const Class *c) {
-  void *object = class_test(L, idx, c);
-  if (object == NULL) luaL_typeerror(L, idx, c->name);
-  return object;
+void class_refuse(lua_State *L, int idx, const Class *c) {
+  luaL_typeerror(L, idx, c->name);
 }
 
 // Options

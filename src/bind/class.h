@@ -56,15 +56,22 @@ void *class_new_with(lua_State *L, const Class *c, size_t size, int uservalues,
 // Push the metatable of the class, for class_new_with. [-0, +1, -]
 void class_push_meta(lua_State *L, const Class *c);
 
-// The object at idx, or an argument error that names the class. [-0, +0, v]
-void *class_check(lua_State *L, int idx, const Class *c);
-
 // The object at idx, or NULL. [-0, +0, -]
 static inline void *class_test(lua_State *L, int idx, const Class *c) {
   ClassHead *head = lua_touserdata(L, idx);
   // A light userdata has no length.
   if (head == NULL || lua_rawlen(L, idx) < sizeof(ClassHead)) return NULL;
   return head->class_of == c ? head : NULL;
+}
+
+// The argument error that names the class. [-0, +0, v]
+void class_refuse(lua_State *L, int idx, const Class *c);
+
+// The object at idx, or that error. [-0, +0, v]
+static inline void *class_check(lua_State *L, int idx, const Class *c) {
+  void *object = class_test(L, idx, c);
+  if (object == NULL) class_refuse(L, idx, c);
+  return object;
 }
 
 // Options tables. opts_check verifies that the value at idx is nil, none or a

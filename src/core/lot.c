@@ -9,23 +9,6 @@ void lot_init(Lot *lot) {
   lot->broken = false;
 }
 
-void lot_park(Lot *lot, struct Task *t) {
-  list_push(&lot->parked, &t->wait_link);
-  t->lot = lot;
-  lot->count++;
-}
-
-void lot_remove(struct Task *t) {
-  list_remove(&t->wait_link);
-  t->lot->count--;
-  t->lot = NULL;
-}
-
-struct Task *lot_first(const Lot *lot) {
-  Link *link = list_first(&lot->parked);
-  return link == NULL ? NULL : CONTAINER_OF(link, struct Task, wait_link);
-}
-
 struct Task *lot_unpark(Lot *lot, int code) {
   struct Task *t = lot_first(lot);
   if (t == NULL) return NULL;

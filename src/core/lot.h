@@ -31,11 +31,25 @@ typedef struct LotBreaker {
 void lot_init(Lot *lot);
 
 // Queue a task that is parked or about to park.
-void lot_park(Lot *lot, struct Task *t);
+static inline void lot_park(Lot *lot, struct Task *t) {
+  list_push(&lot->parked, &t->wait_link);
+  t->lot = lot;
+  lot->count++;
+}
+
 // Take a task out of the lot that it stands in. The default abort.
-void lot_remove(struct Task *t);
+static inline void lot_remove(struct Task *t) {
+  list_remove(&t->wait_link);
+  t->lot->count--;
+  t->lot = NULL;
+}
+
 // The longest waiting task, or NULL.
-struct Task *lot_first(const Lot *lot);
+static inline struct Task *lot_first(const Lot *lot) {
+  Link *link = list_first(&lot->parked);
+  return link == NULL ? NULL : CONTAINER_OF(link, struct Task, wait_link);
+}
+
 // Take out and wake the longest waiting task; NULL if there is none.
 struct Task *lot_unpark(Lot *lot, int code);
 // Move up to `count` tasks, in order, to the end of another lot.
