@@ -30,8 +30,12 @@ return function(trio, kit)
   local Closer = {__metatable = false}
 
   function Closer:__close()
-    if kit.is_closed_ssl_stream(self.stream) then return end
-    trio.aclose_forcefully(self.stream)
+    local stream = self.stream
+    if check.name_of(stream) == "trio.SSLStream"
+      and kit.is_closed_ssl_stream(stream) then
+      return  -- which would be costly to do again
+    end
+    trio.aclose_forcefully(stream)
   end
 
   local function run_handler(stream, handler)

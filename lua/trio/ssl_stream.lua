@@ -51,8 +51,9 @@ return function(trio, kit)
     end,
   })
 
-  function kit.is_closed_ssl_stream(value)
-    return Stream.is(value) and value._state == CLOSED
+  --- kit.is_closed_ssl_stream(stream)
+  function kit.is_closed_ssl_stream(stream)
+    return stream._state == CLOSED
   end
 
   local newindex = Stream.__newindex
