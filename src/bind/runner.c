@@ -243,7 +243,7 @@ static void stress(Runner *R) {
 }
 #endif
 
-static inline void step(Runner *R, Task *t) {
+static inline __attribute__((always_inline)) void step(Runner *R, Task *t) {
   slow_count(2);
   R->sched.current = t;
   t->state = TASK_RUNNING;
