@@ -50,6 +50,17 @@ return function(trio, kit)
     check.refuse(place, name, expected("string", value), 1 + (level or 0))
   end
 
+  --- What is to be sent by a function of this name: a string, or an array of
+  --- strings. Returns one string.
+  function check.data(data, name)
+    if type(data) == "string" then return data end
+    if type(data) ~= "table" then
+      check.refuse(1, name, expected("string or array of strings", data), 1)
+    end
+    for _, part in ipairs(data) do check.string(part, 1, name, 1) end
+    return table.concat(data)
+  end
+
   --- A whole number that is at least `least`; returned as an integer.
   function check.integer(value, place, name, least, level)
     level = 1 + (level or 0)

@@ -66,21 +66,11 @@ return function(trio, kit)
   -- The guards of streams that send by send_all below.
   local sending = setmetatable({}, {__mode = "k"})
 
-  local function joined(data)
-    if type(data) ~= "table" then
-      if type(data) == "string" then return data end
-      check.refuse(1, "send_all", check.expected(
-        "string or array of strings", data), 1)
-    end
-    for _, part in ipairs(data) do check.string(part, 1, "send_all", 1) end
-    return table.concat(data)
-  end
-
   -- send_all for a class that can send a part: send_some(data) sends at least
   -- one byte, waiting for that, and returns how many. Without data it is only
   -- a checkpoint.
   local function send_all(self, data)
-    local rest = joined(data)
+    local rest = check.data(data, "send_all")
     sending[self] = sending[self]
       or kit.busy("another task is sending on this stream")
     local _ <close> = sending[self]:claim()

@@ -39,19 +39,10 @@ return function(trio, kit)
     return sock.fileno == nil or sock:fileno() ~= -1
   end
 
-  local function joined(data)
-    if type(data) ~= "table" then
-      check.string(data, 1, "send_all", 1)
-      return data
-    end
-    for _, part in ipairs(data) do check.string(part, 1, "send_all", 1) end
-    return table.concat(data)
-  end
-
   --- stream:send_all(data)
   function Stream:send_all(data)
     Stream.check_async(self, "send_all")
-    data = joined(data)
+    data = check.data(data, "send_all")
     if rawget(self, "_socket").did_shutdown_SHUT_WR then error(closed()) end
     local _ <close> = rawget(self, "_busy"):claim()
     if data == "" then

@@ -259,15 +259,6 @@ return function(trio, kit)
     return call_until_end(self, advance, "read", max_bytes)
   end
 
-  local function joined(data)
-    if type(data) ~= "table" then
-      check.string(data, 1, "send_all", 1)
-      return data
-    end
-    for _, part in ipairs(data) do check.string(part, 1, "send_all", 1) end
-    return table.concat(data)
-  end
-
   -- Where a part has been sent and the rest is not, the peer would take what
   -- comes next for the rest: so the stream is broken then.
   local function write(self, data)
@@ -286,7 +277,7 @@ return function(trio, kit)
   --- stream:send_all(data)
   function Stream:send_all(data)
     Stream.check_async(self, "send_all")
-    data = joined(data)
+    data = check.data(data, "send_all")
     local _ <close> = self._sending:claim()
     check_open(self)
     ensure_handshake(self)

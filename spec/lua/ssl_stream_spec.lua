@@ -346,7 +346,7 @@ describe("SSLStream", function()
       assert.is_true(table.concat(parts) == "abc" .. large)
       server:aclose()
     end)
-    H.raises("string expected, got number", client.send_all, client, 1)
+    H.raises("strings expected, got number", client.send_all, client, 1)
   end)
 
   it("refuses wrong arguments", function()
