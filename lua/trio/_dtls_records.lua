@@ -189,19 +189,6 @@ return function(_, kit)
     return messages
   end
 
-  --- Is it an alert, and nothing else?
-  function records.is_alert(messages)
-    local first = messages[1]
-    return first ~= nil and (first.kind == ALERT
-      or first.record ~= nil and first.record:byte() == ALERT)
-  end
-
-  --- Does the volley begin with the message that the other one begins with?
-  function records.is_same_volley(a, b)
-    return a[1] ~= nil and b[1] ~= nil and a[1].place ~= nil
-      and a[1].place == b[1].place
-  end
-
   -- Fills datagrams up to the MTU.
   local Packer = {}
   Packer.__index = Packer

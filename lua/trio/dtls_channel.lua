@@ -192,13 +192,7 @@ return function(trio, kit)
       read(self, "")
       return true
     end
-    if records.is_alert(messages) then
-      try_to_send_volley(self, messages)
-      return false
-    elseif #messages == 0 or records.is_same_volley(messages, self._volley)
-    then
-      return false
-    end
+    if #messages == 0 then return false end
     self._volley = messages
     return true
   end

@@ -76,6 +76,27 @@ describe("a handshake", function()
     assert.same({0, 1, 3, 7, 15, 31, 63, 123, 183}, times)
   end)
 
+  H.trio_it("TLS-19 is as quick as at first after a volley without loss",
+    function()
+      local network = D.network()
+      local _, context = D.contexts()
+      D.serving({}, function(address)
+        local endpoint <close> = D.endpoint()
+        local channel = endpoint:connect(address, context)
+        local count, times = 0, {}
+        -- The first hello, and the last volley of the client.
+        function network:route(packet)
+          count = count + 1
+          if packet.to[2] == address[2] then
+            times[#times + 1] = trio.current_time()
+          end
+          if count ~= 1 and count ~= 6 then self:deliver(packet) end
+        end
+        channel:do_handshake()
+        assert.same({0, 1, 1, 1, 2}, times)
+      end)
+    end)
+
   H.trio_it("TLS-19 numbers every record anew", function()
     local network = D.network()
     local _, context = D.contexts()

@@ -211,22 +211,6 @@ describe("a volley", function()
     assert.is_nil(records.decode_volley(first .. "x"))
     assert.same({}, records.decode_volley(""))
   end)
-
-  it("TLS-19 is compared by where it begins", function()
-    local function at(place)
-      return records.decode_volley(record(HANDSHAKE, 0,
-        fragment(1, 1, place, 0, "x")))
-    end
-    local alert = records.decode_volley(record(ALERT, 0, "xx"))
-    assert.is_true(records.is_same_volley(at(1), at(1)))
-    assert.is_false(records.is_same_volley(at(1), at(2)))
-    assert.is_false(records.is_same_volley(alert, alert))
-    assert.is_false(records.is_same_volley({}, {}))
-    assert.is_true(records.is_alert(alert))
-    assert.is_true(records.is_alert({with_record("\21..")}))
-    assert.is_false(records.is_alert(at(1)))
-    assert.is_false(records.is_alert({}))
-  end)
 end)
 
 describe("a cookie", function()
