@@ -63,9 +63,9 @@ demo:  ## install what is missing, build, run the demonstration
 test:  ## install what is missing, build, run every test
 	@.dev/install-deps.sh build test
 	$(SUBMAKE) all units
-	$(RUN) -u -c "luacheck house layers mirror symbols"
+	$(RUN) -u -c "luacheck house layers mirror symbols guard"
 check: all units  ## the tests and every rule; installs nothing
-	$(RUN) -u -c "lint layers mirror symbols"
+	$(RUN) -u -c "lint layers mirror symbols guard"
 spec: all  ## run specs; T=api/lock: one file or folder, F='text': by name
 	$(RUN) $(T)
 unit: units  ## run the plain C tests of src/base and src/core
@@ -90,8 +90,7 @@ oom:  ## the sweep in which every allocation fails once
 stress: export TRIO_STRESS = 10000000
 stress: all  ## the long runs: ten million messages through a channel
 	$(RUN) -t 3600 semantics/channel_stress
-bench: all $(BENCHES)  ## compare with C and others: QUICK=1, T='echo64 spawn',
-               ## GROWTH=1 for the cost with many tasks and connections
+bench: all $(BENCHES)  ## compare with C and others: QUICK=1, GROWTH=1, T=echo64
 	@build/trio-lua bench/$(if $(GROWTH),growth,run).lua $(T)
 guard: export BENCH_CFLAGS = $(CFLAGS)
 guard: all  ## instructions per operation, against bench/instructions.txt

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing to build and test, or says what is missing.
 #   .dev/install-deps.sh [build] [test] [check]    (default: build test)
-# build: compiling; test: the test suite; check: valgrind, lint, gdb.
+# build: compiling; test: the test suite; check: lint, gdb.
 # Where everything is there it does nothing and prints nothing.
 set -u
 
@@ -30,7 +30,7 @@ test|groff-base|command -v groff
 test|redis-tools|command -v redis-cli
 test|openssl|command -v openssl
 test|gnutls-bin|command -v gnutls-cli
-check|valgrind|command -v valgrind
+test|valgrind|command -v valgrind
 check|clang-format|command -v clang-format
 check|clang-tidy|command -v clang-tidy
 check|gdb|command -v gdb
