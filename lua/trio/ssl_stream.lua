@@ -28,6 +28,11 @@ local OPTIONS = {
 
 local CERTIFICATE_OPTIONS = {binary = true}
 
+local CONTEXT, SESSION = "trio.ssl.SSLContext", "trio.ssl.SSLSession"
+
+-- The fields that the program may set.
+local SETTABLE = {context = CONTEXT, session = SESSION}
+
 return function(trio, kit)
   local check, lowlevel = kit.check, trio.lowlevel
   local new_engine, is_native = trio.ssl._engine, trio._is_socket_stream
@@ -59,13 +64,13 @@ return function(trio, kit)
   local newindex = Stream.__newindex
 
   function Stream:__newindex(key, value)
-    if key == "context" then
-      self._engine:set_context(value)
-    elseif key == "session" then
-      self._engine:set_session(value)
-    else
-      newindex(self, key, value)
+    local class = SETTABLE[key]
+    if not class then return newindex(self, key, value) end
+    if check.name_of(value) ~= class then
+      error(("field '%s' of trio.SSLStream: %s"):format(key,
+        check.expected(class, value)), 2)
     end
+    self._engine["set_" .. key](self._engine, value)
   end
 
   local function check_open(self)
@@ -409,8 +414,16 @@ return function(trio, kit)
   --- kit.check_ssl_context(value, place, name): for functions that the program
   --- calls.
   function kit.check_ssl_context(value, place, name)
-    if check.name_of(value) == "trio.ssl.SSLContext" then return end
-    check.refuse(place, name, check.expected("trio.ssl.SSLContext", value), 1)
+    if check.name_of(value) ~= CONTEXT then
+      check.refuse(place, name, check.expected(CONTEXT, value), 1)
+    elseif value.protocol ~= "tls" then
+      check.refuse(place, name, "a context for TLS expected, not for DTLS", 1)
+    end
+  end
+
+  local function check_session(session)
+    if session == nil or check.name_of(session) == SESSION then return end
+    check.refuse(3, "SSLStream", "option 'session' must be a " .. SESSION, 1)
   end
 
   local function check_hostname(name)
@@ -433,6 +446,7 @@ return function(trio, kit)
     end
     kit.check_ssl_context(context, 2, "SSLStream")
     opts = check.options(opts, 3, "SSLStream", OPTIONS)
+    check_session(opts.session)
     local engine = new_engine(context, opts.server_side,
       check_hostname(opts.server_hostname))
     if opts.session then engine:set_session(opts.session) end

@@ -358,10 +358,32 @@ describe("SSLStream", function()
       {server_hostname = 1})
     H.raises("check_hostname needs a server_hostname", trio.SSLStream, a,
       client_context)
+    H.raises("a context for TLS expected, not for DTLS", trio.SSLStream, a,
+      trio.ssl.create_default_context{protocol = "dtls"})
+    H.raises("must be a trio.ssl.SSLSession", trio.SSLStream, a,
+      client_context, {server_hostname = "x", session = 1})
     local client, server = pair()
     H.raises("must be at least 1", client.receive_some, client, 0)
     H.raises("bad self", client.send_all, {}, "x")
     trio.aclose_forcefully(client)
+    trio.aclose_forcefully(server)
+  end)
+
+  it("mistakes are told with the line of the program", function()
+    local here = "^[./]*spec/lua/ssl_stream_spec%.lua:%d+: "
+    local a, b = testing.memory_stream_pair()
+    local server = trio.SSLStream(b, server_context, {server_side = true})
+    H.raises(here .. "only a client has a server_hostname", function()
+      local _ = trio.SSLStream(a, server_context,
+        {server_side = true, server_hostname = "x"})
+    end)
+    H.raises(here .. "field 'context' of trio.SSLStream: trio.ssl.SSLContext",
+      function() server.context = 1 end)
+    H.raises(here .. "a context of the other protocol", function()
+      server.context = trio.ssl.create_default_context{protocol = "dtls"}
+    end)
+    H.raises(here .. "trio.SSLStream has no field 'x'",
+      function() server.x = 1 end)
     trio.aclose_forcefully(server)
   end)
 end)

@@ -5,8 +5,8 @@
 #include "leftover.h"
 
 #include <lauxlib.h>
-#include <string.h>
 
+#include "../bind/naming.h"
 #include "../bind/resource.h"
 #include "../bind/runner.h"
 #include "api.h"
@@ -27,15 +27,11 @@ static bool is_watched(void) {
 // Push "file:line: " of the innermost code that is the program's own.
 static void push_place(lua_State *L) {
   lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    bool embedded = strncmp(ar.source, "=trio/", 6) == 0;
-    if (ar.currentline > 0 && !embedded) {
-      lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-      return;
-    }
+  if (naming_find_line(L, 1, &ar)) {
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+  } else {
+    lua_pushliteral(L, "");
   }
-  lua_pushliteral(L, "");
 }
 
 void leftover_opened(lua_State *L) {

@@ -107,13 +107,23 @@ void explain_push_place(lua_State *L, lua_State *co) {
     lua_getinfo(co, "Sl", &ar);
     if (ar.currentline <= 0) continue;
     // A line of the library's own Lua only if the program has none.
-    bool is_library = strncmp(ar.source, "=trio/", 6) == 0;
+    bool is_library = naming_is_library(ar.source);
     if (is_library && lua_gettop(L) > top) continue;
     lua_settop(L, top);
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
     if (!is_library) return;
   }
   if (lua_gettop(L) == top) lua_pushliteral(L, "[C]");
+}
+
+int explain_refuse(lua_State *L, const char *text) {
+  lua_Debug ar;
+  if (naming_find_line(L, 1, &ar)) {
+    lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, text);
+  } else {
+    lua_pushstring(L, text);
+  }
+  return lua_error(L);
 }
 
 void explain_push_wait(lua_State *L, Task *t) {

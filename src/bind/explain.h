@@ -16,8 +16,8 @@ int explain_no_wait(lua_State *L, const char *name);
 void explain_push_no_wait(lua_State *L, const char *name);
 
 // Make the DeadlockError that names every blocked task, what it waits for and
-// who holds that, while they are still
-// blocked; and push it, for main. [-0, +0, -] on R->L, [-0, +1, -]
+// who holds that, while they are still blocked; and push it, for main.
+// [-0, +0, -] on R->L, [-0, +1, -]
 void explain_note_deadlock(Runner *R);
 void explain_push_deadlock(lua_State *L);
 
@@ -25,6 +25,10 @@ void explain_push_deadlock(lua_State *L);
 // of the library's: the first argument of the innermost C function. Otherwise
 // push nothing and return false. [-0, +(0|1), m]
 bool explain_push_object(lua_State *L, lua_State *co);
+
+// Raise a mistake of the program, at its own line: for functions that it calls
+// through the library's Lua. [v]
+int explain_refuse(lua_State *L, const char *text);
 
 // Push text for any error value; its own __tostring may fail. [-0, +1, m]
 void explain_push_error(lua_State *L, int idx);

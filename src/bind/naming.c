@@ -90,3 +90,19 @@ void naming_push_stack(lua_State *L, int level, int count) {
     lua_concat(L, 2);
   }
 }
+
+// Chunks of the library's files are named so by src/lazy.c, those of a program
+// begin with "@" or are its text.
+bool naming_is_library(const char *source) {
+  return strncmp(source, "=trio/", 6) == 0;
+}
+
+bool naming_find_line(lua_State *L, int level, lua_Debug *ar) {
+  for (; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "l", ar);
+    if (ar->currentline <= 0) continue;
+    lua_getinfo(L, "S", ar);
+    if (!naming_is_library(ar->source)) return true;
+  }
+  return false;
+}

@@ -18,4 +18,11 @@ void naming_push_function(lua_State *L, int idx);
 // luaL_traceback it costs no more on a deep stack. [-0, +1, m]
 void naming_push_stack(lua_State *L, int level, int count);
 
+// Is this the `source` of one of the library's own Lua files?
+bool naming_is_library(const char *source);
+
+// Find the innermost line that is the program's own, from `level` on; `ar` has
+// its currentline and short_src then. [-0, +0, -]
+bool naming_find_line(lua_State *L, int level, lua_Debug *ar);
+
 #endif

@@ -4,8 +4,8 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "naming.h"
 #include "runner.h"
 
 void resource_open(lua_State *L, Resource *r, const char *kind,
@@ -15,24 +15,11 @@ void resource_open(lua_State *L, Resource *r, const char *kind,
   list_push(&state_of(L)->resources, &r->link);
 }
 
-// Chunks of the library's own Lua files are named so by src/module.c, those of
-// a program begin with "@" or are its text.
-static bool is_library(const char *source) {
-  return strncmp(source, "=trio/", 6) == 0;
-}
-
 bool resource_line(lua_State *co, Resource *r, int level) {
   lua_Debug ar;
-  for (; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "l", &ar);
-    if (ar.currentline <= 0) continue;
-    lua_getinfo(co, "S", &ar);
-    if (is_library(ar.source)) continue;
-    snprintf(r->where, sizeof r->where, "%s:%d: ", ar.short_src,
-             ar.currentline);
-    return true;
-  }
-  return false;
+  if (!naming_find_line(co, level, &ar)) return false;
+  snprintf(r->where, sizeof r->where, "%s:%d: ", ar.short_src, ar.currentline);
+  return true;
 }
 
 void resource_origin(lua_State *L, Resource *r, int level) {

@@ -45,10 +45,18 @@ static int get_verify_mode(lua_State *L) {
   return 1;
 }
 
+// The mode that is assigned.
+static int check_verify_mode(lua_State *L) {
+  const char *name = lua_tostring(L, 2);
+  for (int i = 0; name != NULL && i < COUNT_OF(verify_modes); i++) {
+    if (strcmp(verify_modes[i].name, name) == 0) return verify_modes[i].mode;
+  }
+  return luaL_error(L, "verify_mode must be 'none', 'optional' or 'required'");
+}
+
 static int set_verify_mode(lua_State *L) {
   Context *c = check_context(L);
-  static const char *const names[] = {"none", "optional", "required", NULL};
-  int mode = verify_modes[luaL_checkoption(L, 2, NULL, names)].mode;
+  int mode = check_verify_mode(L);
   if (mode == SSL_VERIFY_NONE && c->check_hostname) {
     return luaL_error(L,
                       "verify_mode can't be 'none' while check_hostname is "
@@ -67,7 +75,9 @@ static int get_check_hostname(lua_State *L) {
 // Without verification the name would mean nothing.
 static int set_check_hostname(lua_State *L) {
   Context *c = check_context(L);
-  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  if (!lua_isboolean(L, 2)) {
+    return luaL_error(L, "check_hostname must be a boolean");
+  }
   c->check_hostname = lua_toboolean(L, 2);
   if (c->check_hostname && c->verify == SSL_VERIFY_NONE) {
     c->verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -100,7 +110,7 @@ static int push_version(lua_State *L, long number) {
 // The version that is assigned.
 static int check_version(lua_State *L, const Context *c) {
   if (lua_isnil(L, 2)) return 0;
-  const char *name = luaL_checkstring(L, 2);
+  const char *name = luaL_tolstring(L, 2, NULL);
   for (int i = 0; i < COUNT_OF(versions); i++) {
     if (strcmp(versions[i].name, name) == 0 &&
         versions[i].is_datagram == c->is_datagram) {
@@ -164,8 +174,11 @@ static int get_num_tickets(lua_State *L) {
 
 static int set_num_tickets(lua_State *L) {
   Context *c = check_context(L);
-  lua_Integer count = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, count >= 0, 2, "must not be negative");
+  int is_integer;
+  lua_Integer count = lua_tointegerx(L, 2, &is_integer);
+  if (!is_integer || count < 0) {
+    return luaL_error(L, "num_tickets must be an integer, not negative");
+  }
   openssl.SSL_CTX_set_num_tickets(c->ssl_ctx, (size_t)count);
   return 0;
 }

@@ -32,6 +32,7 @@
 
 #include "../base/debug.h"
 #include "../bind/error.h"
+#include "../bind/explain.h"
 #include "../bind/runner.h"
 #include "session.h"
 
@@ -276,14 +277,15 @@ static void check_host(lua_State *L, int idx, const Context *c,
   size_t length;
   const char *host = luaL_optlstring(L, idx, NULL, &length);
   if (server_side) {
-    luaL_argcheck(L, host == NULL, idx, "only a client has a server_hostname");
+    if (host == NULL) return;
+    explain_refuse(L, "only a client has a server_hostname");
   } else if (c->is_server_only) {
-    luaL_error(L, "this context is for servers (purpose 'client_auth')");
+    explain_refuse(L, "this context is for servers (purpose 'client_auth')");
   } else if (host == NULL && c->check_hostname) {
-    luaL_error(L, "check_hostname needs a server_hostname");
+    explain_refuse(L, "check_hostname needs a server_hostname");
   } else if (host != NULL &&
              (length == 0 || host[0] == '.' || strlen(host) != length)) {
-    luaL_error(L, "server_hostname is not the name of a host");
+    explain_refuse(L, "server_hostname is not the name of a host");
   }
 }
 
@@ -300,7 +302,7 @@ static int l_set_context(lua_State *L) {
   Engine *e = engine_check(L);
   Context *c = class_check(L, 2, &context_class);
   if (c->is_datagram != e->context->is_datagram) {
-    return luaL_argerror(L, 2, "a context of the other protocol");
+    return explain_refuse(L, "a context of the other protocol");
   }
   lua_settop(L, 2);
   lua_getiuservalue(L, 1, ENGINE_HOST);
@@ -321,10 +323,10 @@ static int l_set_context(lua_State *L) {
 static int l_set_session(lua_State *L) {
   Engine *e = engine_check(L);
   if (e->server_side) {
-    return luaL_error(L, "the session of a server can't be set");
+    return explain_refuse(L, "the session of a server can't be set");
   }
   if (openssl.SSL_is_init_finished(e->ssl)) {
-    return luaL_error(L, "the session can't be set after the handshake");
+    return explain_refuse(L, "the session can't be set after the handshake");
   }
   SSL_SESSION *session = session_check(L, 2, e->context);
   openssl.ERR_clear_error();

@@ -24,7 +24,8 @@ Failure failure_of_goodbye(void) {
       X509_V_OK};
 }
 
-bool failure_is_eof(const Failure *f) {
+// Has the input ended in the middle?
+static bool is_eof(const Failure *f) {
   return ERR_GET_LIB(f->code) == ERR_LIB_SSL &&
          ERR_GET_REASON(f->code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
 }
@@ -79,7 +80,7 @@ static void push_message(lua_State *L, const Failure *f) {
   int alert = alert_of(f);
   if (!lua_isnil(L, -1)) {
     lua_pushfstring(L, "%s: %s", reason, lua_tostring(L, -1));
-  } else if (failure_is_eof(f)) {
+  } else if (is_eof(f)) {
     lua_pushliteral(L, "the connection ended without a goodbye (close_notify)");
   } else if (alert >= 0) {
     lua_pushfstring(L, "the peer sent the alert '%s'",

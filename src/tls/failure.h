@@ -21,9 +21,6 @@ Failure failure_take(const SSL *ssl);
 // The peer said goodbye where it must not: for OpenSSL that is no failure.
 Failure failure_of_goodbye(void);
 
-// Has the input ended in the middle?
-bool failure_is_eof(const Failure *f);
-
 // Push the SSLError. `host`: the name that the certificate should have had, or
 // NULL. [-0, +1, m]
 void failure_push(lua_State *L, const Failure *f, const char *host);

@@ -4,6 +4,8 @@
 
 #include <lauxlib.h>
 
+#include "../bind/explain.h"
+
 typedef struct Session {
   ClassHead head;
   SSL_SESSION *session;
@@ -85,7 +87,7 @@ void session_push(lua_State *L, SSL_SESSION *session, int idx) {
 
 SSL_SESSION *session_check(lua_State *L, int idx, const Context *c) {
   const Session *s = class_check(L, idx, &session_class);
-  luaL_argcheck(L, s->context == c, idx, "a session of another context");
+  if (s->context != c) explain_refuse(L, "a session of another context");
   return s->session;
 }
 
