@@ -147,9 +147,13 @@ return function(trio, kit)
   --- A request that no particular task has to serve.
   function callbacks.request(request, is_sync)
     if is_sync then return serve(request) end
-    local started = pcall(lowlevel.spawn_system_task,
+    local started, task = pcall(lowlevel.spawn_system_task,
       {name = "trio.from_thread.run"}, serve, request)
-    if not started then thread.drop(request) end
+    if started then
+      thread.entrust(request, task)
+    else
+      thread.drop(request)
+    end
   end
 
   --- A thread has ended.

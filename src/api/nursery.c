@@ -58,8 +58,7 @@ void nursery_end_start(Nursery *n) {
   }
 }
 
-// A child has ended. Runs in the scheduler: no allocation, no Lua.
-static void on_child_exit(Task *t) {
+void nursery_child_exit(Task *t) {
   Nursery *n = t->parent;
   list_remove(&t->child_link);
   n->child_count--;
@@ -133,7 +132,7 @@ Task *nursery_spawn(lua_State *L, Nursery *n, int count, int name,
   t->parent = n;
   t->parent_slot = n->slot;
   t->base = n->status;
-  t->on_exit = on_child_exit;
+  t->on_exit = nursery_child_exit;
   list_push(&n->children, &t->child_link);
   n->child_count++;
   cancel_attach(t, n->status);

@@ -44,6 +44,7 @@ void state_open(lua_State *L) {
     State *state = class_new(L, &state_class, sizeof(State), 0);
     state->registry = lua_topointer(L, LUA_REGISTRYINDEX);
     list_init(&state->resources);
+    list_init(&state->served);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   }
   lua_pop(L, 1);

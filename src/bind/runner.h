@@ -31,6 +31,7 @@ typedef struct State {
   int waiting_fds[2];    // tasks that wait to read and to write (io/watch.c)
   void *watches;         // the watches of its loop (io/watch.c)
   int resting;           // those that stay for later sockets
+  List served;           // requests of threads (io/thread_request.c)
   uint64_t runs;         // serial number of the latest run
   bool installed;        // trio.install was called
   bool default_sigint;   // the host's SIGINT handler counts as the default

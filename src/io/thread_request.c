@@ -5,6 +5,7 @@
 // happens to the run, every request is answered or dropped.
 #include <lauxlib.h>
 
+#include "../api/nursery.h"
 #include "../base/mem.h"
 #include "../bind/class.h"
 #include "../bind/error.h"
@@ -15,6 +16,8 @@ typedef struct RequestBox {
   ClassHead head;
   Request *request;  // NULL once it is answered
   Task *task;        // whose context is to be restored
+  Task *server;      // the system task that is to serve it
+  Link link;         // then, in the state's list until that has ended
 } RequestBox;
 
 enum { BOX_CONTEXT = 1, BOX_VALUES = 1 };
@@ -46,7 +49,9 @@ static void drop(RequestBox *box) {
 }
 
 static int box_gc(lua_State *L) {
-  drop(lua_touserdata(L, 1));
+  RequestBox *box = lua_touserdata(L, 1);
+  drop(box);
+  if (link_is_linked(&box->link)) list_remove(&box->link);
   return 0;
 }
 
@@ -129,9 +134,32 @@ static int l_answer(lua_State *L) {
 
 // _drop(request): its run can't serve it.
 static int l_drop(lua_State *L) {
-  lua_settop(L, 1);
-  class_check(L, 1, &box_class);
-  return box_gc(L);
+  drop(class_check(L, 1, &box_class));
+  return 0;
+}
+
+// Without memory a task may end before it has even begun.
+static void on_server_exit(Task *t) {
+  List *served = &runner_of_task(t)->state->served;
+  for (Link *l = list_first(served); l != NULL;) {
+    RequestBox *box = CONTAINER_OF(l, RequestBox, link);
+    l = list_next(served, l);
+    if (box->server != t) continue;
+    list_remove(&box->link);
+    drop(box);
+  }
+  nursery_child_exit(t);
+}
+
+// _entrust(request, task): the new system task will serve it, or drops it with
+// its end.
+static int l_entrust(lua_State *L) {
+  RequestBox *box = class_check(L, 1, &box_class);
+  TaskObject *server = class_check(L, 2, &task_class);
+  box->server = &server->task;
+  list_push(&state_of(L)->served, &box->link);
+  server->task.on_exit = on_server_exit;
+  return 0;
 }
 
 // Any task may serve it: the callback does, or finds one.
@@ -347,6 +375,7 @@ static int l_far_run_sync_soon(lua_State *L) {
 void thread_request_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"open", l_open},
                                        {"borrow", l_borrow},
+                                       {"entrust", l_entrust},
                                        {"call_sync", l_call_sync},
                                        {"answer", l_answer},
                                        {"drop", l_drop},
