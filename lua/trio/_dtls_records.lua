@@ -136,6 +136,17 @@ return function(_, kit)
     })
   end
 
+  --- The number of the hello that a HelloVerifyRequest answers; nil for any
+  --- other datagram.
+  function records.hello_verify_number(packet)
+    local record = record_at(packet, 1)
+    if not record or record.kind ~= HANDSHAKE or record.number >> 48 ~= 0
+      or record.payload:byte(1) ~= HELLO_VERIFY_REQUEST then
+      return nil
+    end
+    return record.number
+  end
+
   -- ---- volleys
 
   -- Add a fragment to the messages of a volley; false if it contradicts what
@@ -187,6 +198,11 @@ return function(_, kit)
       end
     end
     return messages
+  end
+
+  --- Is it a ClientHello that answers a HelloVerifyRequest?
+  function records.is_second_hello(messages)
+    return messages[1].type == CLIENT_HELLO and messages[1].place > 0
   end
 
   -- Fills datagrams up to the MTU.

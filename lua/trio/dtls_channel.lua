@@ -49,9 +49,9 @@ return function(trio, kit)
   local checkpoint_if_cancelled = trio.lowlevel.checkpoint_if_cancelled
   local shielded_checkpoint = trio.lowlevel.cancel_shielded_checkpoint
 
-  --- kit.new_dtls_channel(endpoint, address, engine): the endpoint keeps it in
-  --- its table.
-  function kit.new_dtls_channel(endpoint, address, engine)
+  --- kit.new_dtls_channel(endpoint, address, engine, renew): the endpoint keeps
+  --- it in its table. renew(), of a client: another engine of the same kind.
+  function kit.new_dtls_channel(endpoint, address, engine, renew)
     local send, receive = trio.open_memory_channel(
       endpoint.incoming_packets_buffer)
     local channel = Channel:new({
@@ -62,8 +62,11 @@ return function(trio, kit)
       _lock = trio.Lock(),   -- who does the handshake
       _ready = false,        -- the handshake is done
       _volley = {},          -- the last one that we made
+      _losses = 0,           -- how often that got no answer
       _number = 0,           -- of the next record in the handshake
-      _mtu = 0,
+      _mtu = 0, _ciphertext_mtu = 0,  -- in the handshake, and the program's
+      _renew = renew or false,
+      _cookie_number = math.huge,  -- of the first hello with a cookie
       _hello = false,        -- what began it, if we are the server
       _ended = false,        -- the peer said good-bye
       _closed = false,
@@ -179,9 +182,29 @@ return function(trio, kit)
     check_usable(self)
   end
 
+  -- Has the server refused the cookie that it gave us? Because so much was lost
+  -- that it is too old, or because the server was restarted. In both cases the
+  -- timer has expired; who refuses every cookie can't make us run in circles.
+  local function is_cookie_refused(self, packet)
+    if not packet or self._losses == 0 then return false end
+    local number = records.hello_verify_number(packet)
+    return number ~= nil and number >= self._cookie_number
+  end
+
+  -- From the first hello on: OpenSSL can't take a second cookie.
+  local function begin_anew(self)
+    self._engine = self._renew()
+    openssl.set_mtu(self._engine, self._ciphertext_mtu)
+    self._cookie_number = math.huge
+  end
+
   -- Let OpenSSL go on, with a datagram of the peer if there is one. Returns
   -- whether there is a new volley to send, which stands in self._volley.
   local function advance(self, packet)
+    if is_cookie_refused(self, packet) then
+      begin_anew(self)
+      packet = nil
+    end
     local engine = self._engine
     if packet then engine:feed(packet) end
     local done, problem = engine:handshake(self)
@@ -193,13 +216,17 @@ return function(trio, kit)
       return true
     end
     if #messages == 0 then return false end
+    if records.is_second_hello(messages) then
+      self._cookie_number = self._number
+    end
     self._volley = messages
     return true
   end
 
   -- The whole handshake. One that was cancelled goes on where it was.
   local function shake_hands(self, initial_timeout)
-    local timeout, losses = initial_timeout, 0
+    local timeout = initial_timeout
+    self._losses = 0
     advance(self)
     while not self._ready do
       send_volley(self, self._volley)
@@ -211,12 +238,12 @@ return function(trio, kit)
       if answered then
         -- RFC 6347, 4.2.4.1: the first value again only after a volley that
         -- got through at once.
-        if losses == 0 then timeout = initial_timeout end
-        losses = 0
+        if self._losses == 0 then timeout = initial_timeout end
+        self._losses = 0
       else
         timeout = math.min(2 * timeout, LONGEST_TIMEOUT)
-        losses = losses + 1
-        if losses == LOSSES_BEFORE_SMALLER then
+        self._losses = self._losses + 1
+        if self._losses == LOSSES_BEFORE_SMALLER then
           self._mtu = math.min(self._mtu,
             kit.dtls_smallest_mtu(self._endpoint.socket))
         end
@@ -293,7 +320,7 @@ return function(trio, kit)
   function Channel:set_ciphertext_mtu(mtu)
     check_self(self, "set_ciphertext_mtu")
     mtu = check.integer(mtu, 1, "set_ciphertext_mtu", SMALLEST_MTU)
-    self._mtu = mtu
+    self._mtu, self._ciphertext_mtu = mtu, mtu
     if not self._closed then openssl.set_mtu(self._engine, mtu) end
   end
 

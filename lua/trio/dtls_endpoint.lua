@@ -225,9 +225,12 @@ return function(trio, kit)
     end
     check_open(self)
     address = numeric_address(self.socket, address, 1, "connect")
-    local engine = trio.ssl._engine(context, false, name or address[1])
-    openssl.prepare(engine)
-    local channel = new_channel(self, address, engine)
+    local function new_engine()
+      local engine = trio.ssl._engine(context, false, name or address[1])
+      openssl.prepare(engine)
+      return engine
+    end
+    local channel = new_channel(self, address, new_engine(), new_engine)
     associate(self, channel)
     return channel
   end

@@ -179,6 +179,73 @@ describe("a handshake", function()
       end)
     end)
 
+  H.trio_it("TLS-19 begins anew where its cookie was refused", function()
+    local network = D.network()
+    local _, context = D.contexts()
+    function network:route(packet)
+      local _, cookie = records.decode_client_hello(packet.data)
+      local is_lost = cookie and #cookie > 0 and trio.current_time() < 100
+      if not is_lost then self:deliver(packet) end
+    end
+    D.serving({}, function(address)
+      local endpoint <close> = D.endpoint()
+      local channel = endpoint:connect(address, context)
+      channel:set_ciphertext_mtu(2000)
+      trio.fail_after(1000, function() channel:do_handshake() end)
+      -- In this volley, which is the eighth one.
+      assert.equal(123, trio.current_time())
+      assert(channel:get_cleartext_mtu() > 1900)
+      channel:send("hello")
+      assert.equal("hello", channel:receive())
+    end)
+  end)
+
+  H.trio_it("TLS-19 begins anew with a server that was restarted", function()
+    local network = D.network()
+    local _, context = D.contexts()
+    local endpoint <close> = D.endpoint()
+    local address
+    trio.open_nursery(function(nursery)
+      -- Before it gets the second hello the first server is gone.
+      D.serving({handler = error}, function(where, server)
+        address = where
+        local channel = endpoint:connect(where, context)
+        function network:route(packet)
+          local _, cookie = records.decode_client_hello(packet.data)
+          if cookie and #cookie > 0 then server:close() end
+          self:deliver(packet)
+        end
+        nursery:start_soon(function()
+          channel:send("hello")
+          assert.equal("hello", channel:receive())
+          nursery.cancel_scope:cancel()
+        end)
+        trio.testing.wait_all_tasks_blocked()
+      end)
+      network.route = nil
+      local server <close> = D.endpoint({port = address[2]})
+      server:serve(C.server_context(), D.echo)
+    end)
+    assert.equal(1, trio.current_time())
+  end)
+
+  H.trio_it("TLS-19 takes copies for what they are", function()
+    local network = D.network()
+    local _, context = D.contexts()
+    local hellos = 0
+    function network:route(packet)
+      local _, cookie = records.decode_client_hello(packet.data)
+      if cookie == "" then hellos = hellos + 1 end
+      for _ = 1, 3 do self:deliver(packet) end
+    end
+    D.serving({}, function(address)
+      local endpoint <close> = D.endpoint()
+      D.talk(endpoint, address, context, "hello")
+      assert.equal(1, hellos)
+      assert.equal(0, trio.current_time())
+    end)
+  end)
+
   H.trio_it("TLS-19 times out with who is no server", function()
     D.network()
     local _, context = D.contexts()

@@ -36,6 +36,7 @@ local function decode(packet)
   assert(pcall(records.is_plain_handshake, packet))
   assert(pcall(records.decode, packet))
   assert(pcall(records.decode_volley, packet))
+  assert(pcall(records.hello_verify_number, packet))
   return number, cookie, rest
 end
 
@@ -131,6 +132,12 @@ describe("a HelloVerifyRequest", function()
       list[1].payload)
     assert.is_false(records.is_client_hello(packet))
     assert.is_true(records.is_plain_handshake(packet))
+    assert.equal(42, records.hello_verify_number(packet))
+    for length = 0, 24 do
+      assert.is_nil(records.hello_verify_number(packet:sub(1, length)))
+    end
+    assert.is_nil(records.hello_verify_number(hello("", "")))
+    assert.is_nil(records.hello_verify_number(D.flip(packet, 5)))
   end)
 end)
 
