@@ -11,8 +11,11 @@ LUA_PC := $(shell for p in lua5.4 lua-5.4 lua54 'lua >= 5.4 lua < 5.5'; do \
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) libuv 2>/dev/null)
 LUA_LIBS := $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
 LUA_DIR := $(shell $(PKG_CONFIG) --variable=libdir $(LUA_PC) 2>/dev/null)
-LUA_ARCHIVE := $(wildcard $(LUA_LIBS:-l%=$(LUA_DIR)/lib%.a))
+LUA_ARCHIVE := $(wildcard $(patsubst -l%,$(LUA_DIR)/lib%.a, \
+  $(filter -llua%,$(LUA_LIBS))))
+LUA_INSIDE := $(or $(LUA_ARCHIVE),$(LUA_LIBS))
 UV_LIBS := $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null)
+LIBS := $(UV_LIBS) -lm -ldl  # OpenSSL is loaded when it is needed
 EDIT_LIBS := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)  # may be absent
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
   -Wmissing-prototypes -Wswitch-enum $(if $(WERROR)$(filter true,$(CI)),-Werror)
@@ -25,8 +28,8 @@ BASICS := -std=c11 -D_POSIX_C_SOURCE=200809L -Iinclude -Isrc $(PC_CFLAGS)
 COMPILE = $(NEED) mkdir -p $(@D) && $(CC) $(BASICS) -fPIC -fvisibility=hidden \
   -MMD -MP $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(FLAGS_$(VARIANT)) -c
 LINK = mkdir -p $(@D) && $(CC) $(CFLAGS) $(FLAGS_$(VARIANT)) $(LDFLAGS)
-NEED = $(if $(and $(LUA_LIBS),$(UV_LIBS)),,$(error Lua 5.4 or libuv is missing: \
-  run .dev/install-deps.sh))
+NEED = $(if $(and $(LUA_LIBS),$(UV_LIBS)),, \
+  $(error Lua 5.4 or libuv is missing: run .dev/install-deps.sh))
 
 B := build$(VARIANT:%=/%)
 CORE := $(wildcard src/base/*.c src/core/*.c)
@@ -51,8 +54,8 @@ SUBMAKE = @$(MAKE) $(if $(V),,-s) \
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
 .PHONY: all demo test check spec unit units asan tsan valgrind gcstress oom \
-  stress bench guard guard-update lint luacheck house layers mirror symbols fmt coverage \
-  luals reference gdb install deb clean help
+  stress bench guard guard-update lint luacheck house layers mirror symbols \
+  fmt coverage luals reference gdb install deb clean help
 .DELETE_ON_ERROR .SECONDARY:
 
 all: $(PRODUCTS)  ## build the interpreter, the module and the libraries
@@ -101,7 +104,7 @@ lint: luacheck house  ## formatting, clang-tidy, luacheck, rules about text
 	@clang-format --dry-run --Werror $(C_FILES)
 	@printf '%s\n' $(LIBRARY) $(PROGRAM) | xargs -P $(JOBS) -I FILE \
 	  clang-tidy --quiet FILE -- $(BASICS) 2>/dev/null
-luacheck house layers mirror symbols:  ## Lua style, text, includes, specs, exports
+luacheck house layers mirror symbols:  ## Lua, text, includes, specs, exports
 	@.dev/$@.sh
 fmt:  ## format the C files
 	@clang-format -i $(C_FILES)
@@ -123,34 +126,30 @@ deb: all  ## pack a Debian package, build/trio-lua_*.deb
 clean:  ## remove build/
 	@rm -rf build
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z ]+:.*## /{ printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z -]+:.*## /{ printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 # Lua is inside, where it comes as an archive, and exported like lua5.4's: the
 # C modules that a program loads find it there, and calls into it are direct.
 $(B)/trio-lua: $(call object,$(PROGRAM) $(SUPPORT_$(VARIANT))) $(OBJECTS)
-	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
-	  $(UV_LIBS) $(EDIT_LIBS) -lm -ldl
+	$(call say,LINK,$@) $(LINK) -Wl,-E -o $@ $^ $(LUA_INSIDE) $(EDIT_LIBS) $(LIBS)
 # Not linked with liblua: the host's is used. Never unloaded: libuv has threads.
 $(B)/trio.so: $(OBJECTS)
-	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(UV_LIBS) -lm
+	$(call say,LINK,$@) $(LINK) -shared -Wl,-z,nodelete -o $@ $^ $(LIBS)
 $(B)/libtrio.so: $(OBJECTS)
 	$(call say,LINK,$@) $(LINK) -shared -Wl,-soname,libtrio.so.0 \
-	  -Wl,--no-undefined -o $@ $^ $(LUA_LIBS) $(UV_LIBS) -lm && \
+	  -Wl,--no-undefined -o $@ $^ $(LUA_LIBS) $(LIBS) && \
 	  ln -sf libtrio.so $@.0
 # One object in which the host's linker sees the public names only.
 $(B)/libtrio.a: $(OBJECTS)
 	$(call say,AR,$@) $(CC) -r -nostdlib -o $(B)/libtrio.o $^ && \
 	  objcopy --localize-hidden $(B)/libtrio.o && $(AR) rcs $@ $(B)/libtrio.o
-$(B)/obj/src/cli/editor.o: override CPPFLAGS += $(if $(EDIT_LIBS),-DTRIO_LIBEDIT)
+$(B)/obj/src/cli/editor.o: override CPPFLAGS += \
+  $(if $(EDIT_LIBS),-DTRIO_LIBEDIT)
 $(B)/unit/%: $(B)/obj/spec/%.o $(call object,$(CORE))
 	$(call say,LINK,$@) $(LINK) -o $@ $^ -lm
-# Floors have Lua inside, where there is a static one: that is fastest.
-LUA_ARCHIVE = $(wildcard $(shell $(PKG_CONFIG) --variable=libdir $(LUA_PC) \
-  )/lib$(LUA_PC).a)
 build/bench/floor_tls build/bench/tls_load: BENCH_LIBS := -lssl -lcrypto
 build/bench/%: build/obj/bench/%.o
-	$(call say,LINK,$@) $(LINK) -o $@ $^ $(or $(LUA_ARCHIVE),$(LUA_LIBS)) \
-	  $(UV_LIBS) $(BENCH_LIBS) -lm -ldl
+	$(call say,LINK,$@) $(LINK) -o $@ $^ $(LUA_INSIDE) $(BENCH_LIBS) $(LIBS)
 build/bench/peer_go: bench/peers/go/main.go
 	$(call say,GO,$@) mkdir -p $(@D) && GO111MODULE=off go build -o $@ $<
 $(B)/obj/%.o: %.c Makefile

@@ -50,6 +50,7 @@ Architecture: $arch
 Maintainer: the developers of trio-lua <trio-lua@localhost>
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: $depends
+Recommends: libssl3t64 | libssl3
 Suggests: lua5.4, liblua5.4-dev, libuv1-dev, pkg-config
 Section: interpreters
 Priority: optional

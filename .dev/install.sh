@@ -45,6 +45,6 @@ Description: Structured concurrency for Lua, with the semantics of Trio
 Version: ${version:-0}
 Requires: $LUA_PC libuv
 Libs: -L\${libdir} -ltrio
-Libs.private: -lm
+Libs.private: -lm -ldl
 Cflags: -I\${includedir}
 PC

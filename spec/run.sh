@@ -126,7 +126,8 @@ export TRIO_LUA TRIO_WRAPPER FILTER WORK LIMIT MAKE_COMMAND
 list_specs() { find "$1" -name '*_spec.lua' ! -name oom_spec.lua | sort |
   sed 's/^/spec /'; }
 # The unit programs below a folder of spec/, named as their sources are.
-list_units() { find "$1" -name '*.c' ! -path '*/support/*' ! -path '*/fixtures/*' 2>/dev/null | sort |
+list_units() { find "$1" -name '*.c' ! -path '*/support/*' \
+  ! -path '*/fixtures/*' 2>/dev/null | sort |
   sed -e 's|^spec/|unit |' -e 's/\.c$//'; }
 
 {

@@ -6,7 +6,7 @@
 // the run. Children are linked in by Task.child_link; those that failed stay
 // in `failed`, in order of their end, with the error on their own stack until
 // the parent collects it. A child that ends with a mere Cancelled goes at once:
-// its error stands in a table anchored under &failed, by its place among the
+// its error stands in the table that `kept` holds, by its place among the
 // failures.
 #ifndef TRIO_API_NURSERY_H
 #define TRIO_API_NURSERY_H
