@@ -92,7 +92,7 @@ oom:  ## the sweep in which every allocation fails once
 	$(RUN) -i build/oom/trio-lua -t 600 $(or $(T),oom)
 stress: export TRIO_STRESS = 10000000
 stress: all  ## the long runs: ten million messages through a channel
-	$(RUN) -t 3600 semantics/channel_stress
+	$(RUN) -t 3600 semantics/channel_stress tls/fuzz
 bench: all $(BENCHES)  ## compare with C and others: QUICK=1, GROWTH=1, T=echo64
 	@build/trio-lua bench/$(if $(GROWTH),growth,run).lua $(T)
 guard: export BENCH_CFLAGS = $(CFLAGS)

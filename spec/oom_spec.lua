@@ -204,6 +204,24 @@ local scenarios = {
     assert(udp:recvfrom(10) == "x")
     assert(#trio.socket.getaddrinfo("127.0.0.1", 80) > 0)
   end},
+  {"refused TLS", function()
+    local a, b = trio.testing.memory_stream_pair()
+    local client, server = C.wrap(a, b,
+      {client_opts = {server_hostname = "x.example.org"}})
+    trio.open_nursery(function(nursery)
+      for _, stream in ipairs {client, server} do
+        nursery:start_soon(function()
+          local ok, err = trio.pcall(stream.do_handshake, stream)
+          assert(not ok)
+          if not trio.isinstance(err, trio.BrokenResourceError)
+            or not trio.isinstance(err.cause, trio.SSLError) then
+            error(err, 0)
+          end
+          stream:aclose()
+        end)
+      end
+    end)
+  end},
   {"closing a coroutine in a body", function()
     local co = trio.coroutine.create(function()
       trio.open_nursery(function(nursery)
