@@ -219,10 +219,7 @@ return function(trio, kit)
     Endpoint.check_self(self, "connect")
     context = datagram_context(context, 2, "connect")
     opts = check.options(opts, 3, "connect", CONNECT_OPTIONS)
-    local name = opts.server_hostname
-    if name ~= nil and type(name) ~= "string" then
-      check.refuse(3, "connect", "option 'server_hostname' must be a string")
-    end
+    local name = kit.check_server_hostname(opts.server_hostname, "connect")
     check_open(self)
     address = numeric_address(self.socket, address, 1, "connect")
     local function new_engine()

@@ -426,16 +426,17 @@ return function(trio, kit)
     check.refuse(3, "SSLStream", "option 'session' must be a " .. SESSION, 1)
   end
 
-  local function check_hostname(name)
-    if name == nil then return nil end
-    if type(name) ~= "string" then
-      check.refuse(3, "SSLStream", "option 'server_hostname' must be a string",
-        1)
+  --- kit.check_server_hostname(host, name): of the options at place 3; as the
+  --- name system knows it. Likewise.
+  function kit.check_server_hostname(host, name)
+    if host == nil then return nil end
+    if type(host) ~= "string" then
+      check.refuse(3, name, "option 'server_hostname' must be a string", 1)
     end
-    local ascii = kit.idna(name)
+    local ascii = kit.idna(host)
     if ascii then return ascii end
-    check.refuse(3, "SSLStream",
-      "option 'server_hostname' is not the name of a host", 1)
+    check.refuse(3, name, "option 'server_hostname' is not the name of a host",
+      1)
   end
 
   --- SSLStream(transport, context [, opts])
@@ -448,7 +449,7 @@ return function(trio, kit)
     opts = check.options(opts, 3, "SSLStream", OPTIONS)
     check_session(opts.session)
     local engine = new_engine(context, opts.server_side,
-      check_hostname(opts.server_hostname))
+      kit.check_server_hostname(opts.server_hostname, "SSLStream"))
     if opts.session then engine:set_session(opts.session) end
     local self = Stream:new({
       _transport = transport, _engine = engine, _state = OK,

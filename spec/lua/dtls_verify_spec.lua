@@ -63,6 +63,14 @@ describe("verification in DTLS", function()
         C.client_context({check_hostname = false})))
     end)
 
+  H.trio_it("TLS-19 knows names outside of ASCII", function()
+    local foreign = C.issue {
+      name = "dtls-idn", alt = "DNS:xn--bcher-kva.example.org",
+    }
+    assert.is_nil(handshake(C.server_context(nil, foreign),
+      C.client_context(), {server_hostname = "bücher.example.org"}))
+  end)
+
   H.trio_it("TLS-19 refuses an expired certificate", function()
     local expired = C.issue {
       name = "dtls-expired", alt = "IP:127.0.0.1", till = "20210101000000Z",

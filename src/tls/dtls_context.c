@@ -9,6 +9,7 @@
 
 #include "../base/debug.h"
 #include "../base/mem.h"
+#include "../bind/explain.h"
 #include "context.h"
 #include "dtls.h"
 #include "failure.h"
@@ -30,9 +31,9 @@ static long datagram_version(long version) {
 static bool copy_versions(lua_State *L, SSL_CTX *from, SSL_CTX *to) {
   long least = SSL_CTX_get_min_proto_version(from);
   if (least == TLS1_3_VERSION) {
-    luaL_error(L,
-               "the context's minimum_version is TLS 1.3, "
-               "but there is no DTLS 1.3");
+    explain_refuse(L,
+                   "the context's minimum_version is TLS 1.3, "
+                   "but there is no DTLS 1.3");
   }
   long most = SSL_CTX_get_max_proto_version(from);
   return SSL_CTX_set_min_proto_version(to, datagram_version(least)) &&
