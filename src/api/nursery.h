@@ -57,8 +57,8 @@ Task *nursery_spawn(lua_State *L, Nursery *n, int count, int name, bool system);
 // Raise unless it still accepts children. [v]
 void nursery_check_open(lua_State *L, const Nursery *n);
 
-// A child has ended; its Task.on_exit, which others may put themselves before.
-// Runs in the scheduler: no allocation, no Lua.
+// A child has ended; its Task.on_exit, and Runner.child_exit for who has put
+// himself before that. Runs in the scheduler: no allocation, no Lua.
 void nursery_child_exit(Task *t);
 
 // Close it if nothing keeps it open, waking a parent that waits to leave.

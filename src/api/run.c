@@ -298,6 +298,7 @@ static int set_up(lua_State *L) {
 void run_begin(lua_State *L, Runner *R, int opts, int count) {
   runner_init(L, R);
   R->keep = nursery_keep;
+  R->child_exit = nursery_child_exit;
   R->abandon = nursery_abandon_all;
   R->parent_of = nursery_parent_of;
   int base = lua_gettop(L) - count;  // main, then its arguments

@@ -99,6 +99,9 @@ struct Runner {
   // A task ends with the Cancelled on top of L: keep it for its nursery and
   // pop it, or return false (api/nursery.c). [v]
   bool (*keep)(lua_State *L, Task *t);
+  // A nursery's task has ended: what Task.on_exit calls, at first or in the end
+  // (api/nursery.c).
+  void (*child_exit)(Task *t);
   // Forget the nurseries that an ended task left open (api/nursery.c).
   void (*abandon)(Task *t);
   // The task that opened this one's nursery, or NULL (api/nursery.c).

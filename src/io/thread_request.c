@@ -5,7 +5,6 @@
 // happens to the run, every request is answered or dropped.
 #include <lauxlib.h>
 
-#include "../api/nursery.h"
 #include "../base/mem.h"
 #include "../bind/class.h"
 #include "../bind/error.h"
@@ -148,7 +147,7 @@ static void on_server_exit(Task *t) {
     list_remove(&box->link);
     drop(box);
   }
-  nursery_child_exit(t);
+  runner_of_task(t)->child_exit(t);
 }
 
 // _entrust(request, task): the new system task will serve it, or drops it with
