@@ -56,9 +56,10 @@ commonName = supplied
 organizationName = optional
 ]]
 
-local function new_key(name)
-  run(("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 "
-    .. "-out %s"):format(C.path(name .. ".key")))
+local function new_key(name, kind)
+  run(("openssl genpkey %s -out %s"):format(
+    kind or "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    C.path(name .. ".key")))
 end
 
 --- A root of its own, as `name`.pem and `name`.key.
@@ -70,12 +71,13 @@ function C.new_root(name)
 end
 
 --- A certificate: `name` of the files, `issuer` (default "root"), `subject`,
---- `alt` (subjectAltName), `from` and `till` ("YYYYMMDDHHMMSSZ"), `is_ca`.
+--- `alt` (subjectAltName), `from` and `till` ("YYYYMMDDHHMMSSZ"), `is_ca`,
+--- `usage` (extendedKeyUsage), `key` (words for openssl genpkey), `digest`.
 --- Returns the path of a file with the certificate, its issuer's chain if that
 --- is no root, and the key.
 function C.issue(opts)
   local name, issuer = opts.name, opts.issuer or "root"
-  new_key(name)
+  new_key(name, opts.key)
   run(("openssl req -new -key %s -out %s -subj '%s'"):format(
     C.path(name .. ".key"), C.path(name .. ".csr"),
     opts.subject or "/CN=" .. name))
@@ -84,14 +86,18 @@ function C.issue(opts)
   if opts.alt then
     extensions = extensions .. "subjectAltName=" .. opts.alt .. "\n"
   end
+  if opts.usage then
+    extensions = extensions .. "extendedKeyUsage=" .. opts.usage .. "\n"
+  end
   C.write(name .. ".ext", extensions)
   C.write("index.txt", "")
   C.write("ca.conf", CONFIG:format(folder, folder))
   run(("openssl ca -batch -notext -config %s -cert %s -keyfile %s -in %s "
-    .. "-out %s -extfile %s -startdate %s -enddate %s"):format(
+    .. "-out %s -extfile %s -startdate %s -enddate %s -md %s"):format(
     C.path("ca.conf"), C.path(issuer .. ".pem"), C.path(issuer .. ".key"),
     C.path(name .. ".csr"), C.path(name .. ".pem"), C.path(name .. ".ext"),
-    opts.from or "20200101000000Z", opts.till or "20490101000000Z"))
+    opts.from or "20200101000000Z", opts.till or "20490101000000Z",
+    opts.digest or "sha256"))
   local chain = issuer ~= "root" and C.read(issuer .. ".pem") or ""
   return C.write(name .. ".full.pem",
     C.read(name .. ".pem") .. chain .. C.read(name .. ".key"))
