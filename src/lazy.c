@@ -19,6 +19,7 @@
 
 #include "base/debug.h"
 #include "bind/embedded.h"
+#include "bind/spawn.h"
 
 // Which files have been run, or are being run.
 typedef struct Progress {
@@ -223,20 +224,15 @@ static void watch_table(lua_State *L, int base, int table, const char *name) {
 // Push the environment of the files: the globals as they are now. Only `print`
 // and `warn` are the ones of the moment when they are called.
 static void push_env(lua_State *L) {
-  lua_newtable(L);
   lua_pushglobaltable(L);
-  for (lua_pushnil(L); lua_next(L, -2) != 0;) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -5);
-  }
+  spawn_copy_table(L);
   static const char *const late[] = {"print", "warn"};
   for (int i = 0; i < COUNT_OF(late); i++) {
     lua_pushnil(L);
-    lua_setfield(L, -3, late[i]);
+    lua_setfield(L, -2, late[i]);
   }
   lua_createtable(L, 0, 1);
-  lua_insert(L, -2);
+  lua_pushglobaltable(L);
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
 }
