@@ -59,9 +59,10 @@ static char *latest_lines(char *text) {
   return p;
 }
 
-static void write_text(const char *name, int flags, const char *text) {
+// Was it all written?
+static bool write_text(const char *name, int flags, const char *text) {
   int fd = open(name, flags | O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return;
+  if (fd < 0) return false;
   size_t length = strlen(text);
   while (length > 0) {
     ssize_t written = write(fd, text, length);
@@ -69,15 +70,18 @@ static void write_text(const char *name, int flags, const char *text) {
     text += written;
     length -= (size_t)written;
   }
-  close(fd);
+  return close(fd) == 0 && length == 0;
 }
 
 // Replace the file: another session never sees half of it.
 static void shorten(const char *text) {
   char *temporary = join(path, ".new");
   if (temporary == NULL) return;
-  write_text(temporary, O_TRUNC, text);
-  rename(temporary, path);
+  if (write_text(temporary, O_TRUNC, text)) {
+    rename(temporary, path);
+  } else {
+    unlink(temporary);
+  }
   free(temporary);
 }
 
