@@ -55,6 +55,13 @@ describe("a context", function()
 
   it("says what is wrong with a file", function()
     local context = ssl.create_default_context()
+    H.raises("option 'cafile' must be a path", ssl.create_default_context,
+      {cafile = 5})
+    H.raises("option 'capath' must be a path", context.load_verify_locations,
+      context, nil, "a\0b")
+    H.raises("keylog_filename must be a path or nil", function()
+      context.keylog_filename = 5
+    end)
     local err = H.raises_class(trio.OSError, context.load_cert_chain, context,
       "/no/such/file")
     assert.equal("ENOENT", err.code)

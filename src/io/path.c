@@ -19,19 +19,25 @@ static bool is_path(lua_State *L, int idx) {
   return result;
 }
 
-const char *path_check(lua_State *L, int idx) {
+const char *path_test(lua_State *L, int idx) {
   if (is_path(L, idx)) {
     lua_pushliteral(L, "_text");
     lua_rawget(L, idx);
     lua_replace(L, idx);
-  } else if (lua_type(L, idx) != LUA_TSTRING) {
-    luaL_typeerror(L, idx, "string or trio.Path");
   }
+  if (lua_type(L, idx) != LUA_TSTRING) return NULL;
   size_t length;
   const char *text = lua_tolstring(L, idx, &length);
-  luaL_argcheck(L, text != NULL, idx, "not a trio.Path");
-  luaL_argcheck(L, strlen(text) == length, idx, "zero byte in a path");
-  return text;
+  return strlen(text) == length ? text : NULL;
+}
+
+const char *path_check(lua_State *L, int idx) {
+  const char *text = path_test(L, idx);
+  if (text != NULL) return text;
+  luaL_argexpected(L, lua_type(L, idx) == LUA_TSTRING, idx,
+                   "string or trio.Path");
+  luaL_argerror(L, idx, "zero byte in a path");
+  return NULL;
 }
 
 void path_push_error(lua_State *L, int number, const char *what,

@@ -145,12 +145,12 @@ void context_log_keys(Context *c, int fd) {
 // context.keylog_filename = path or nil
 int context_set_keylog_filename(lua_State *L) {
   Context *c = check_context(L);
-  if (!lua_isnil(L, 2) && lua_type(L, 2) != LUA_TSTRING) {
-    return luaL_error(L, "keylog_filename must be a string or nil");
-  }
-  const char *path = lua_tostring(L, 2);
   int fd = -1;
-  if (path != NULL) {
+  if (!lua_isnil(L, 2)) {
+    const char *path = path_test(L, 2);
+    if (path == NULL) {
+      return luaL_error(L, "keylog_filename must be a path or nil");
+    }
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
       path_push_error(L, errno, "open", path);

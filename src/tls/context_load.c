@@ -173,7 +173,10 @@ static void trust_data(lua_State *L, SSL_CTX *ctx, int idx) {
 // Push the option `name` of the table at idx, a path or nil; as text.
 static const char *push_path(lua_State *L, int idx, const char *name) {
   if (lua_getfield(L, idx, name) == LUA_TNIL) return NULL;
-  return path_check(L, lua_gettop(L));
+  const char *path = path_test(L, lua_gettop(L));
+  if (path != NULL) return path;
+  luaL_argerror(L, idx, lua_pushfstring(L, "option '%s' must be a path", name));
+  return NULL;
 }
 
 bool context_trust(lua_State *L, Context *c, int idx) {
