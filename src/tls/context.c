@@ -285,19 +285,20 @@ static bool set_defaults(SSL_CTX *ctx, bool is_datagram) {
          openssl.SSL_CTX_set_session_id_context(ctx, id, sizeof id);
 }
 
-// The option `name` of the table at 1, one of `values`; `fallback` if it is
-// absent. [-0, +0, v]
-static int check_choice(lua_State *L, const char *name, const char *fallback,
-                        const char *const values[]) {
+// Is the option `name` of the table at 1 the second of two values, rather than
+// the first one, which is the default? [-0, +0, v]
+static bool is_second(lua_State *L, const char *name, const char *first,
+                      const char *second) {
   lua_getfield(L, 1, name);
-  const char *value = lua_isnil(L, -1) ? fallback : lua_tostring(L, -1);
-  for (int i = 0; values[i] != NULL; i++) {
-    if (value != NULL && strcmp(value, values[i]) == 0) {
-      lua_pop(L, 1);
-      return i;
-    }
+  const char *value = lua_isnil(L, -1) ? first : lua_tostring(L, -1);
+  bool result = value != NULL && strcmp(value, second) == 0;
+  if (value == NULL || (!result && strcmp(value, first) != 0)) {
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "option '%s' must be '%s' or '%s'", name,
+                                  first, second));
   }
-  return luaL_argerror(L, 1, lua_pushfstring(L, "invalid option '%s'", name));
+  lua_pop(L, 1);
+  return result;
 }
 
 Context *context_new(lua_State *L, bool is_datagram) {
@@ -318,16 +319,14 @@ Context *context_new(lua_State *L, bool is_datagram) {
 static int create_default_context(lua_State *L) {
   static const char *const known[] = {"purpose", "protocol", "cafile",
                                       "capath",  "cadata",   NULL};
-  static const char *const purposes[] = {"server_auth", "client_auth", NULL};
-  static const char *const protocols[] = {"tls", "dtls", NULL};
   opts_check(L, 1, known);
   if (lua_isnoneornil(L, 1)) {
     lua_settop(L, 0);
     lua_newtable(L);
   }
   lua_settop(L, 1);
-  bool is_server_only = check_choice(L, "purpose", purposes[0], purposes) == 1;
-  bool is_datagram = check_choice(L, "protocol", protocols[0], protocols) == 1;
+  bool is_server_only = is_second(L, "purpose", "server_auth", "client_auth");
+  bool is_datagram = is_second(L, "protocol", "tls", "dtls");
   openssl_load(L);
   Context *c = context_new(L, is_datagram);
   c->is_server_only = is_server_only;
