@@ -15,12 +15,14 @@ exec awk '
     start = 0
   }
   # The second line of a script that starts with #!.
-  FNR == 2 && !licensed { refuse("the file must start with the licence (SPDX)") }
+  FNR == 2 && !licensed { refuse("the file must start with SPDX, the licence") }
   FNR == 501 { refuse("more than 500 lines: split the file by noun") }
   /[ \t]$/ { refuse("trailing space") }
+  # (Of C and Lua other tools know that.)
+  length > 80 && FILENAME ~ /(Makefile|\.sh)$/ { refuse("over 80 columns") }
   # (The expected output of an example may hold tabs.)
   /\t/ && FILENAME !~ /^(Makefile$|examples)/ { refuse("tab") }
-  /(TODO|FIXME|XXX)/ { refuse("unfinished work is an issue, not a comment") }
+  /(TO[D]O|FIX[M]E|XX[X])/ { refuse("unfinished work is an issue") }
   !is_c { next }
   {
     code = $0
@@ -47,5 +49,5 @@ exec awk '
     refuse("the library never ends the process")
   }
   END { exit bad }
-' $(find src include lua spec examples bench \
+' $(find .dev src include lua spec examples bench \
   -name '*.[ch]' -o -name '*.lua' -o -name '*.sh' | sort) Makefile

@@ -15,10 +15,13 @@ build|gcc|command -v "${CC:-cc}"
 build|make|command -v make
 build|libc6-dev|echo '#include <stdio.h>' | "${CC:-cc}" -E -
 build|pkg-config|command -v pkg-config
-build|liblua5.4-dev|pkg-config lua5.4 || pkg-config lua-5.4 || pkg-config lua54 || pkg-config lua '--atleast-version=5.4' '--max-version=5.4.99'
+build|liblua5.4-dev|pkg-config lua5.4 || pkg-config lua-5.4 || \
+  pkg-config lua54 || \
+  pkg-config lua '--atleast-version=5.4' '--max-version=5.4.99'
 build|libuv1-dev|pkg-config libuv
 build|libssl-dev|pkg-config openssl '--atleast-version=3.0'
-build|libedit-dev|pkg-config libedit || ! command -v apt-get || [ "$(id -u)" -ne 0 ]
+build|libedit-dev|pkg-config libedit || ! command -v apt-get || \
+  [ "$(id -u)" -ne 0 ]
 test|lua5.4|command -v lua5.4
 test|lua-busted|lua5.4 -e 'require "busted.core"'
 test|lua-check|command -v luacheck
@@ -39,7 +42,8 @@ LIST
 
 # The packages of the chosen groups whose need is not met.
 missing() {
-  needs | while IFS='|' read -r group package test; do
+  # shellcheck disable=SC2162  # lines that end in a backslash go on
+  needs | while IFS='|' read group package test; do
     case " $groups " in *" $group "*) ;; *) continue ;; esac
     sh -c "$test" >/dev/null 2>&1 </dev/null || echo "$package"
   done | tr '\n' ' '
@@ -79,7 +83,8 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "  apt-get update && apt-get install $wanted" >&2
     exit 1
   fi
-  printf 'Missing packages: %s\nInstall them with sudo apt-get? [y/N] ' "$wanted"
+  printf 'Missing packages: %s\n' "$wanted"
+  printf 'Install them with sudo apt-get? [y/N] '
   read -r answer
   case $answer in [yY]*) ;; *) exit 1 ;; esac
   root=sudo
