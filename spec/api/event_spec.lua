@@ -151,6 +151,41 @@ describe("an event", function()
     end)
   end)
 
+  -- The order of a task that counts its turns and of one that waits in a scope
+  -- that is cancelled, before or during its wait.
+  local function order(event, cancel_first)
+    local trace, log = H.trace()
+    trio.CancelScope():run(function(scope)
+      if cancel_first then scope:cancel() end
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(function()
+          local _ <close> = trio.defer(function() log("waited") end)
+          event:wait()
+          log("not cancelled")
+        end)
+        nursery:start_soon(function()
+          if not cancel_first then scope:cancel() end
+          for turn = 1, 3 do
+            log(turn)
+            trio.lowlevel.cancel_shielded_checkpoint()
+          end
+        end)
+      end)
+    end)
+    return trace
+  end
+
+  H.trio_it("SYNC-01 gives up a wait in a cancelled scope at once", function()
+    assert.same({1, "waited", 2, 3}, order(trio.Event(), true))
+  end)
+
+  H.trio_it("SYNC-01 has a whole checkpoint where it is set", function()
+    local event = trio.Event()
+    event:set()
+    assert.same({1, 2, "waited", 3}, order(event, true))
+    assert.same({1, 2, "waited", 3}, order(event, false))
+  end)
+
   it("refuses what isn't an event, by the method's name", function()
     P.refuses_others(trio.Event(), "trio.Event",
       {"wait", "set", "is_set", "statistics"})

@@ -14,17 +14,12 @@ static const Class event_class;
 
 static Event *self(lua_State *L) { return class_check(L, 1, &event_class); }
 
-static int try_wait(lua_State *L, Task *t, void *object) {
-  UNUSED(L);
-  UNUSED(t);
-  return ((Event *)object)->is_set ? 0 : WOULD_BLOCK;
-}
-
 // event:wait(): wait until it is set; a checkpoint if it is already.
 static int l_wait(lua_State *L) {
-  static const Op op = {
-      .name = "Event:wait", .attempt = try_wait, .lot = offsetof(Event, lot)};
-  return await(L, &op, self(L));
+  static const Op op = {.name = "Event:wait", .lot = offsetof(Event, lot)};
+  Event *e = self(L);
+  if (e->is_set) return await_checkpoint(L, op.name);
+  return await(L, &op, e);
 }
 
 // event:set(): wake everybody who waits, now and ever. Idempotent.
