@@ -135,4 +135,63 @@ describe("a task's own coroutine closed by Lua", function()
     assert.equal("", result.err)
     assert.matches("^true\nfalse\t.*cannot resume dead coroutine", result.out)
   end)
+
+  -- Closes the coroutine of a task that has asked for it, during wait().
+  -- Returns what the run raises.
+  local function error_of_closed(wait)
+    local ok, err = pcall(trio.run, trio.open_nursery, function(nursery)
+      local co
+      nursery:start_soon(function()
+        co = coroutine.running()
+        wait()
+      end)
+      trio.testing.wait_all_tasks_blocked()
+      assert.is_true(stock.close(co))
+      for _ = 1, 3 do collectgarbage() end
+    end)
+    assert.is_false(ok)
+    return tostring(err)
+  end
+
+  local waits = {
+    ["an event"] = function() trio.Event():wait() end,
+    ["a sleep"] = trio.sleep_forever,
+    ["a channel"] = function()
+      local _, receive = trio.open_memory_channel(0)
+      receive:receive()
+    end,
+    ["a socket"] = function()
+      local a = trio.socket.socketpair()
+      a:recv(1)
+    end,
+    ["a nursery"] = function()
+      trio.open_nursery(function(nursery)
+        nursery:start_soon(trio.sleep, 0.01)
+      end)
+    end,
+  }
+  for name, wait in pairs(waits) do
+    it("ends its wait for " .. name, function()
+      assert.matches("cannot resume dead coroutine", error_of_closed(wait))
+    end)
+  end
+
+  it("gets what it waits for, where it is only looked at", function()
+    local send, receive = trio.open_memory_channel(0)
+    local got = {}
+    trio.run(trio.open_nursery, function(nursery)
+      nursery:start_soon(function()
+        assert.equal("running", coroutine.status(coroutine.running()))
+        for _ = 1, 3 do got[#got + 1] = receive:receive() end
+        local scope = trio.move_on_after(0.001, function()
+          receive:receive()
+        end)
+        got[#got + 1] = scope.cancelled_caught
+      end)
+      for i = 1, 3 do send:send(i) end
+      trio.sleep(0.01)
+      nursery.cancel_scope:cancel()
+    end)
+    assert.same({1, 2, 3, true}, got)
+  end)
 end)

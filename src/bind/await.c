@@ -138,10 +138,21 @@ static AbortResult nothing_to_undo(Task *t, void *self, int code) {
   return ABORT_DONE;
 }
 
+// A task's own coroutine that the program has seen can be closed by it, as one
+// of the program's own (coro.c).
+static COLD void guard(lua_State *L, const Task *t) {
+  if (L == t->co) lost_guard(L);
+}
+
+static COLD void unguard(lua_State *L, const Task *t) {
+  if (L == t->co) lost_unguard(L, L, runner_of_task(t)->L, t->values);
+}
+
 static int woken(lua_State *L, int status, lua_KContext context) {
   UNUSED(status);
   const Op *op = (const Op *)context;
   Task *t = current(L);
+  if (t->seen) unguard(L, t);
   if (op->then != NULL && t->wake_code >= 0) return op->then(L, t, t->self);
   if (op->finish != NULL) return op->finish(L, t, t->self, t->wake_code);
   if (t->wake_code < 0) return await_raise(L, t, t->wake_code);
@@ -160,6 +171,7 @@ static int park(lua_State *L, Task *t, const Op *op, void *self) {
   } else {
     lot_park((Lot *)(void *)((char *)self + op->lot), t);
   }
+  if (t->seen) guard(L, t);
   task_park(t, op->abort != NULL ? op->abort : leave_lot, self, op->name);
   deliver_pending(t);
   return suspend(L, t, (lua_KContext)op, woken);

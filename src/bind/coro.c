@@ -105,7 +105,7 @@ static int resume_again(lua_State *L, int status, lua_KContext context) {
   set_waiting(L, co, false);
   t->top = L;  // go() passes the place on, level by level
   int count = t->waiting == co ? t->values : 0;
-  lost_unguard(L, co, count);
+  lost_unguard(L, co, L, count);
   return go(L, co, count, (Finish)context);
 }
 
@@ -254,7 +254,7 @@ static int l_isyieldable(lua_State *L) {
 static int l_running(lua_State *L) {
   Task *t = task_maybe(L);
   if (t != NULL && L == t->co) {
-    t->exposed = true;
+    t->exposed = t->seen = true;
     coro_mark_task(L, L);
   }
   int is_main = lua_pushthread(L);

@@ -54,15 +54,16 @@ static bool is_guard(lua_State *L, const void *value) {
   return same;
 }
 
-void lost_unguard(lua_State *L, lua_State *co, int count) {
+void lost_unguard(lua_State *L, lua_State *co, lua_State *spare, int count) {
   if (lua_gettop(co) <= count) return;
   if (!is_guard(L, lua_touserdata(co, -(count + 1)))) return;
-  luaL_checkstack(L, count, NULL);
   // Popping it calls __close. Lua before 5.4.5 must not move the stack then.
-  if (!lua_checkstack(co, 2 * LUA_MINSTACK)) luaL_error(L, "stack overflow");
-  lua_xmove(co, L, count);
+  if (!lua_checkstack(spare, count) || !lua_checkstack(co, 2 * LUA_MINSTACK)) {
+    luaL_error(L, "stack overflow");
+  }
+  lua_xmove(co, spare, count);
   lua_pop(co, 1);
-  lua_xmove(L, co, count);
+  lua_xmove(spare, co, count);
 }
 
 void lost_open(lua_State *L) {

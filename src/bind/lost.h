@@ -22,9 +22,10 @@ void lost_push_guard(lua_State *L);
 void lost_guard(lua_State *co);
 
 // `co` goes on, with `count` values on top of the guard: take that away, if
-// `co` wasn't lost meanwhile.
+// `co` wasn't lost meanwhile. Errors are raised in L; `spare` is another
+// coroutine than `co`, through which the values go.
 // [-0, +0, m]
-void lost_unguard(lua_State *L, lua_State *co, int count);
+void lost_unguard(lua_State *L, lua_State *co, lua_State *spare, int count);
 
 // Is the function the guard's __close metamethod? It must not be put off.
 bool lost_is_guard(lua_CFunction function);

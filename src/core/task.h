@@ -82,6 +82,7 @@ struct Task {
   bool has_sleep_data;  // custom_sleep_data is set
   bool system;          // belongs to the runtime: no Ctrl+C, run-start context
   bool exposed;         // the program may hold the task or its coroutine
+  bool seen;            // ... the latter, from coroutine.running
   bool has_context;     // it has context variables
   bool context_shared;  // and their table belongs to other tasks too
   bool remembered;      // a lock names it as the owner that broke it
