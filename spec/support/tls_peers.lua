@@ -5,8 +5,9 @@
 --   peer.client{port = n, version = "TLSv1.3", ...} -> command
 --   peer.server{port = n, version = "TLSv1.3", ...} -> command
 -- Options of both: `alpn`; `certificate`, a file with chain and key; `args`,
--- more words. Of servers: `name`, the only one that they answer to; `verify`,
--- ask for a certificate. What they print is what they receive.
+-- more words; `loud`, obey commands in the input and print more. Of servers:
+-- `name`, the only one that they answer to; `verify`, ask for a certificate;
+-- `echo`. What they print is what they receive.
 
 local C = require "spec.support.certificates"
 local trio = require "trio"
@@ -43,6 +44,7 @@ end
 
 function openssl.server(opts)
   local command = {
+    "stdbuf", "-oL",  -- for what it says about commands
     "openssl", "s_server", "-accept", "127.0.0.1:" .. opts.port,
     "-" .. openssl_versions[opts.version],
   }
@@ -129,11 +131,11 @@ local function free_port()
   return sock:getsockname()[2]
 end
 
-local PIPES = {stdin = "pipe", stdout = "pipe", stderr = "null"}
-
---- Run body(process) with the command, which is killed then.
-function M.running(command, body)
-  local process = trio.lowlevel.open_process(command, PIPES)
+--- Run body(process) with the command, which is killed then. `stderr`: where
+--- that goes (nowhere).
+function M.running(command, body, stderr)
+  local process = trio.lowlevel.open_process(command,
+    {stdin = "pipe", stdout = "pipe", stderr = stderr or "null"})
   local _ <close> = trio.defer(function()
     process:kill()
     trio.CancelScope{shield = true}:run(function() process:wait() end)
@@ -162,7 +164,7 @@ function M.with_server(peer, opts, body)
       return trio.SSLStream(connect(opts.port), context, client_opts)
     end
     return body(open, process)
-  end)
+  end, opts.loud and "stdout")
 end
 
 --- Run body(port) beside a server of ours, and wait until all connections have
