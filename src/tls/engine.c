@@ -336,7 +336,8 @@ static int l_set_session(lua_State *L) {
   return 0;
 }
 
-// engine:key_update(): new keys for both directions (TLS 1.3)
+// engine:key_update(): new keys for both directions (TLS 1.3), as peers may
+// want them at any time; for specs.
 static int l_key_update(lua_State *L) {
   Engine *e = engine_check(L);
   openssl.ERR_clear_error();
