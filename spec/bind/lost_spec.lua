@@ -153,7 +153,7 @@ describe("a task's own coroutine closed by Lua", function()
     return tostring(err)
   end
 
-  local waits = {
+  local own_waits = {
     ["an event"] = function() trio.Event():wait() end,
     ["a sleep"] = trio.sleep_forever,
     ["a channel"] = function()
@@ -170,7 +170,7 @@ describe("a task's own coroutine closed by Lua", function()
       end)
     end,
   }
-  for name, wait in pairs(waits) do
+  for name, wait in pairs(own_waits) do
     it("ends its wait for " .. name, function()
       assert.matches("cannot resume dead coroutine", error_of_closed(wait))
     end)
