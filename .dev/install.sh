@@ -24,16 +24,13 @@ put 644 "$INCLUDEDIR" include/trio.h
 put 644 "$LIBDIR" build/libtrio.a
 install -m 755 build/libtrio.so "$DESTDIR$LIBDIR/libtrio.so.0"
 ln -sf libtrio.so.0 "$DESTDIR$LIBDIR/libtrio.so"
-for page in docs/*.[1-9] docs/man/*.[1-9]; do
-  [ -f "$page" ] && put 644 "$MANDIR/man${page##*.}" "$page"
-done
+put 644 "$MANDIR/man1" docs/trio-lua.1
 put 644 "$DATADIR/trio-lua/library" docs/luals/*.d.lua
 install -d "$DESTDIR$DATADIR/bash-completion/completions"
 install -m 644 docs/trio-lua.bash \
   "$DESTDIR$DATADIR/bash-completion/completions/trio-lua"
 
-version=$(sed -n 's/^.define TRIO_VERSION "\(.*\)"/\1/p' \
-  include/trio.h src/module.c | head -n 1)
+version=$(sed -n 's/^.define TRIO_VERSION "\(.*\)"/\1/p' src/module.c)
 install -d "$DESTDIR$LIBDIR/pkgconfig"
 cat >"$DESTDIR$LIBDIR/pkgconfig/trio-lua.pc" <<PC
 libdir=$LIBDIR
@@ -42,7 +39,7 @@ cmoddir=$CMODDIR
 
 Name: trio-lua
 Description: Structured concurrency for Lua, with the semantics of Trio
-Version: ${version:-0}
+Version: $version
 Requires: $LUA_PC libuv
 Libs: -L\${libdir} -ltrio
 Libs.private: -lm -ldl
