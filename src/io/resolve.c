@@ -31,7 +31,7 @@ typedef struct Lookup {
   int flags;
 } Lookup;
 
-// On the stack of the waiting function.
+// On the stack of the function that needs it.
 typedef struct LookupBox {
   ClassHead head;
   Lookup *lookup;  // NULL: given up
@@ -157,12 +157,11 @@ static void set_integer(lua_State *L, const char *name, int value) {
   lua_setfield(L, -2, name);
 }
 
-// Under a protected call: (addrinfo) -> the array of results.
-static int push_results(lua_State *L) {
+// Push the array of what was found.
+static void push_results(lua_State *L, const Lookup *l) {
   lua_newtable(L);
   lua_Integer n = 0;
-  for (const struct addrinfo *a = lua_touserdata(L, 1); a != NULL;
-       a = a->ai_next) {
+  for (const struct addrinfo *a = l->found; a != NULL; a = a->ai_next) {
     lua_createtable(L, 0, 5);
     set_integer(L, "family", a->ai_family);
     set_integer(L, "type", a->ai_socktype);
@@ -177,16 +176,13 @@ static int push_results(lua_State *L) {
     lua_setfield(L, -2, "address");
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
 }
 
 static int finish_addresses(lua_State *L, Task *t, void *self, int code) {
   if (code < 0) return await_raise(L, t, code);
   const Lookup *l = ((LookupBox *)self)->lookup;
   if (l->status != 0) return raise_failure(L, l->status, "getaddrinfo");
-  lua_pushcfunction(L, push_results);
-  lua_pushlightuserdata(L, l->found);
-  lua_call(L, 1, 1);
+  push_results(L, l);
   drop(self);
   return 1;
 }
@@ -220,18 +216,16 @@ static int option(lua_State *L, const char *name) {
 }
 
 static int numeric_result(lua_State *L, const struct addrinfo *hints) {
-  struct addrinfo numeric = *hints, *found = NULL;
+  struct addrinfo numeric = *hints;
   numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-  int number =
-      getaddrinfo(lua_tostring(L, 1), lua_tostring(L, 2), &numeric, &found);
+  LookupBox *box = new_lookup(L);
+  int number = getaddrinfo(lua_tostring(L, 1), lua_tostring(L, 2), &numeric,
+                           &box->lookup->found);
+  if (number == 0) push_results(L, box->lookup);
+  drop(box);
+  if (number == 0) return 1;
   if (number == EAI_NONAME) return 0;
-  if (number != 0) return raise_number(L, number, "getaddrinfo");
-  lua_pushcfunction(L, push_results);
-  lua_pushlightuserdata(L, found);
-  int result = lua_pcall(L, 1, 1, 0);
-  freeaddrinfo(found);
-  if (result != LUA_OK) lua_error(L);
-  return 1;
+  return raise_number(L, number, "getaddrinfo");
 }
 
 static void read_hints(lua_State *L, struct addrinfo *hints) {
