@@ -184,7 +184,7 @@ static int set_num_tickets(lua_State *L) {
 }
 
 // context:set_ciphers(list): for TLS 1.2 and older
-static int set_ciphers(lua_State *L) {
+static int l_set_ciphers(lua_State *L) {
   Context *c = check_context(L);
   const char *list = luaL_checkstring(L, 2);
   if (!openssl.SSL_CTX_set_cipher_list(c->ssl_ctx, list)) {
@@ -194,7 +194,7 @@ static int set_ciphers(lua_State *L) {
 }
 
 // context:set_ciphersuites(list): for TLS 1.3
-static int set_ciphersuites(lua_State *L) {
+static int l_set_ciphersuites(lua_State *L) {
   Context *c = check_context(L);
   const char *list = luaL_checkstring(L, 2);
   if (!openssl.SSL_CTX_set_ciphersuites(c->ssl_ctx, list)) {
@@ -204,7 +204,7 @@ static int set_ciphersuites(lua_State *L) {
 }
 
 // context:session_stats() -> how often sessions were made and used again
-static int session_stats(lua_State *L) {
+static int l_session_stats(lua_State *L) {
   SSL_CTX *ctx = check_context(L)->ssl_ctx;
   const struct {
     const char *name;
@@ -244,9 +244,9 @@ static const luaL_Reg methods[] = {
     {"load_verify_locations", context_load_verify_locations},
     {"load_default_certs", context_load_default_certs},
     {"set_alpn_protocols", context_set_alpn_protocols},
-    {"set_ciphers", set_ciphers},
-    {"set_ciphersuites", set_ciphersuites},
-    {"session_stats", session_stats},
+    {"set_ciphers", l_set_ciphers},
+    {"set_ciphersuites", l_set_ciphersuites},
+    {"session_stats", l_session_stats},
     {NULL, NULL},
 };
 
@@ -316,7 +316,7 @@ Context *context_new(lua_State *L, bool is_datagram) {
 }
 
 // create_default_context([opts]) -> context
-static int create_default_context(lua_State *L) {
+static int l_create_default_context(lua_State *L) {
   static const char *const known[] = {"purpose", "protocol", "cafile",
                                       "capath",  "cadata",   NULL};
   opts_check(L, 1, known);
@@ -348,6 +348,6 @@ static int create_default_context(lua_State *L) {
 
 void context_open(lua_State *L) {
   class_register(L, &context_class);
-  lua_pushcfunction(L, create_default_context);
+  lua_pushcfunction(L, l_create_default_context);
   lua_setfield(L, -2, "create_default_context");
 }
