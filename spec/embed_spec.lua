@@ -8,6 +8,12 @@ local embed = require "spec.support.embed"
 local PROGRAMS = {
   ["spec/fixtures/guest_alone"] = "done: 0\nclosed: 0\n",
   ["spec/fixtures/due_timer"] = "status: 0\n",
+  ["spec/fixtures/fork"] = [[
+fresh 4
+inside 3
+outside 4
+both 4
+]],
   ["spec/fixtures/lost_lookup"] = "answered, then closed\nclosed: 0\n",
   ["spec/fixtures/host_api"] = [[
 outside: 1

@@ -4,6 +4,7 @@
 #include "poll.h"
 
 #include <math.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "../base/debug.h"
@@ -16,6 +17,7 @@ struct Poll {
   uv_async_t async;
   int open;  // of these two handles, while a host's loop closes them
   bool timed_out;
+  pid_t process;  // that made its own loop, or renewed it
 };
 
 // uv_run looks at timers before it blocks. If ours is due already then, because
@@ -39,6 +41,7 @@ Poll *poll_new(void) {
   p->loop = &p->own;
   if (uv_loop_init(&p->own) != 0) goto fail_loop;
   if (!init_handles(p)) goto fail_handle;
+  p->process = getpid();
   return p;
 fail_handle:
   uv_loop_close(&p->own);
@@ -58,6 +61,15 @@ Poll *poll_borrow(uv_loop_t *loop) {
   // The host's loop may end although a run waits; its own handles decide.
   uv_unref((uv_handle_t *)&p->async);
   return p;
+}
+
+bool poll_is_borrowed(const Poll *p) { return p->loop != &p->own; }
+
+bool poll_renew(Poll *p) {
+  if (poll_is_borrowed(p) || p->process == getpid()) return true;
+  if (uv_loop_fork(&p->own) != 0) return false;
+  p->process = getpid();
+  return true;
 }
 
 static void close_handle(uv_handle_t *handle, void *arg) {
@@ -82,14 +94,13 @@ void poll_free(Poll *p) {
     uv_close((uv_handle_t *)&p->async, on_async_closed);
     return;
   }
+  poll_renew(p);
   uv_walk(p->loop, close_handle, NULL);
   while (uv_run(p->loop, UV_RUN_DEFAULT) != 0) continue;
   int result = uv_loop_close(p->loop);
   ASSERT(result == 0);
   mem_free(p);
 }
-
-bool poll_is_borrowed(const Poll *p) { return p->loop != &p->own; }
 
 bool poll_wait(Poll *p, double seconds) {
   if (seconds <= 0) {

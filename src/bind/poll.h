@@ -16,6 +16,9 @@ Poll *poll_new(void);
 // One that uses a host's loop, or NULL. It must not be waited in.
 Poll *poll_borrow(struct uv_loop_s *loop);
 bool poll_is_borrowed(const Poll *p);
+// After a fork the loop still shares what it waits in with the parent: give it
+// its own. To be called before a run; false if that fails.
+bool poll_renew(Poll *p);
 // Close what is left open on the loop and free it. Of a host's loop only our
 // own handles are closed; their memory goes when the host runs it again.
 void poll_free(Poll *p);

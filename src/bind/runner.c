@@ -121,7 +121,7 @@ Task *task_require(lua_State *L) {
 }
 
 bool state_make_poll(State *state) {
-  if (state->poll != NULL) return true;
+  if (state->poll != NULL) return poll_renew(state->poll);
   state->poll = poll_new();
   state->kept += state->poll != NULL;
   return state->poll != NULL;
