@@ -44,8 +44,8 @@ local LIBC = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX,-BMI2,-ERMS,-FSRM,"
 -- Start a run under callgrind; returns the pipe.
 local function start(workload, rounds)
   local words = {"env", "-i", "LC_ALL=C", LIBC, "PATH=" .. os.getenv "PATH",
-    "LUA_CPATH=" .. measure.ours:match "^(.*)/" .. "/?.so", "valgrind", "--tool=callgrind",
-    "--callgrind-out-file=/dev/null",
+    "LUA_CPATH=" .. measure.ours:match "^(.*)/" .. "/?.so",
+    "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
     workload.plain and "lua5.4" or measure.ours}
   local arguments = rounds and {tasks, workload[1], workload[2], rounds}
     or {"-e", "require 'trio'"}
