@@ -49,7 +49,7 @@ PRODUCTS := $(if $(wildcard src/main.c),$(B)/trio-lua) $(if \
   $(wildcard src/module.c),$(B)/trio.so $(B)/libtrio.a $(B)/libtrio.so)
 Q := $(if $(V),,@)
 say = $(Q)$(if $(V),,printf '  %-5s %s\n' $1 $2 &&)
-SUBMAKE = @$(MAKE) $(if $(V),,-s) \
+SUBMAKE = +@$(MAKE) $(if $(V),,-s) \
   $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = @spec/run.sh -j $(JOBS) $(if $F,-f "$$F")
 export F PREFIX DESTDIR LUA_PC  # for the scripts
