@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/base/mem.h"
 #include "../support/unit.h"
 
-enum { NODES = 2000, STEPS = 100000, LONG_CHAIN = 200000 };
+enum { NODES = 2000, STEPS = 100000, MANY = 200000 };
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -26,29 +27,28 @@ static bool comes_before(const HeapNode *a, const HeapNode *b) {
   return a->key < b->key || (a->key == b->key && a->sequence < b->sequence);
 }
 
-// Nodes reachable from `chain`, or a huge number when a link is wrong. May
-// recurse: the random heaps are shallow.
-static size_t walk(const HeapNode *parent, const HeapNode *chain) {
-  size_t count = 0;
-  const HeapNode *left = parent;
-  for (const HeapNode *node = chain; node != NULL; node = node->sibling) {
-    if (node->prev != left || !node->queued || node->in_run) {
+// Nodes in the tree, or a huge number when it is out of order.
+static size_t walk_tree(const Heap *heap) {
+  for (uint32_t i = 0; i < heap->in_tree; i++) {
+    const HeapNode *node = heap->tree[i].node;
+    if (node->place != i || !node->queued || node->in_run ||
+        node->key != heap->tree[i].key) {
       return SIZE_MAX / 2;
     }
-    if (parent != NULL && comes_before(node, parent)) return SIZE_MAX / 2;
-    count += 1 + walk(node, node->child);
-    left = node;
+    if (i > 0 && comes_before(node, heap->tree[(i - 1) / 4].node)) {
+      return SIZE_MAX / 2;
+    }
   }
-  return count;
+  return heap->in_tree;
 }
 
 // The same for the run, which must be sorted.
 static size_t walk_run(const Heap *heap) {
   size_t count = 0;
   const HeapNode *left = NULL;
-  for (const HeapNode *node = heap->first; node != NULL; node = node->sibling) {
+  for (const HeapNode *node = heap->first; node != NULL; node = node->next) {
     if (node->prev != left || !node->queued || !node->in_run ||
-        node->child != NULL || (left != NULL && comes_before(node, left))) {
+        (left != NULL && comes_before(node, left))) {
       return SIZE_MAX / 2;
     }
     count++;
@@ -58,33 +58,41 @@ static size_t walk_run(const Heap *heap) {
 }
 
 static bool is_sound(const Heap *heap) {
-  if (heap->root != NULL && heap->root->sibling != NULL) return false;
-  return walk(NULL, heap->root) + walk_run(heap) == heap->count;
+  return walk_tree(heap) + walk_run(heap) == heap->count;
+}
+
+static void begin(Heap *heap, int nodes) {
+  heap_init(heap);
+  for (int i = 0; i < nodes; i++) {
+    if (!heap_reserve(heap)) abort();
+  }
 }
 
 static void starts_empty(void) {
   Heap heap;
-  heap_init(&heap);
+  begin(&heap, 0);
   CHECK(heap_first(&heap) == NULL);
   CHECK_NUM(heap.count, 0);
+  heap_deinit(&heap);
 }
 
 static void removing_an_unqueued_node_changes_nothing(void) {
   Heap heap;
   HeapNode in = {0};
   HeapNode out = {0};
-  heap_init(&heap);
+  begin(&heap, 1);
   heap_insert(&heap, &in, 1);
   heap_remove(&heap, &out);
   CHECK(heap_first(&heap) == &in);
   CHECK_NUM(heap.count, 1);
+  heap_deinit(&heap);
 }
 
 static void comes_out_in_order_of_keys(void) {
   static const double keys[] = {5, -1, 3, INFINITY, 0, 4, -INFINITY, 1};
   Heap heap;
   HeapNode nodes[8] = {0};
-  heap_init(&heap);
+  begin(&heap, 8);
   for (int i = 0; i < 8; i++) heap_insert(&heap, &nodes[i], keys[i]);
   CHECK_NUM(heap.count, 8);
   double last = -INFINITY;
@@ -98,29 +106,32 @@ static void comes_out_in_order_of_keys(void) {
   }
   CHECK(last == INFINITY);
   CHECK(heap_first(&heap) == NULL);
+  heap_deinit(&heap);
 }
 
 static void equal_keys_come_out_first_in_first_out(void) {
   Heap heap;
   HeapNode nodes[100] = {0};
-  heap_init(&heap);
+  begin(&heap, 100);
   for (int i = 0; i < 100; i++) heap_insert(&heap, &nodes[i], 7);
   for (int i = 0; i < 100; i++) {
     CHECK(heap_first(&heap) == &nodes[i]);
     heap_remove(&heap, &nodes[i]);
   }
+  heap_deinit(&heap);
 }
 
 static void a_node_put_in_again_goes_behind_its_equals(void) {
   Heap heap;
   HeapNode a = {0};
   HeapNode b = {0};
-  heap_init(&heap);
+  begin(&heap, 2);
   heap_insert(&heap, &a, 1);
   heap_insert(&heap, &b, 1);
   heap_remove(&heap, &a);
   heap_insert(&heap, &a, 1);
   CHECK(heap_first(&heap) == &b);
+  heap_deinit(&heap);
 }
 
 // The model: the queued nodes in the order in which they must come out.
@@ -170,8 +181,7 @@ static void change(Heap *heap, HeapNode *nodes, int step) {
   } else if (node->queued && random_below(10) < (growing ? 2u : 9u)) {
     CHECK(model_remove(node));
     heap_remove(heap, node);
-    CHECK(!node->queued && node->child == NULL);
-    CHECK(node->sibling == NULL && node->prev == NULL);
+    CHECK(!node->queued && node->next == NULL && node->prev == NULL);
   }
 }
 
@@ -179,7 +189,7 @@ static void agrees_with_a_sorted_array(void) {
   static HeapNode nodes[NODES];
   Heap heap;
   size_t largest = 0;
-  heap_init(&heap);
+  begin(&heap, NODES);
   for (int step = 0; step < STEPS; step++) {
     change(&heap, nodes, step);
     if (heap.count > largest) largest = heap.count;
@@ -194,16 +204,17 @@ static void agrees_with_a_sorted_array(void) {
     heap_remove(&heap, sorted[i]);
   }
   CHECK_NUM(heap.count, 0);
+  heap_deinit(&heap);
 }
 
 static void rising_keys_stand_in_the_run(void) {
   Heap heap;
   HeapNode far = {0};
   HeapNode nodes[10] = {0};
-  heap_init(&heap);
+  begin(&heap, 11);
   heap_insert(&heap, &far, 1000);
   for (int i = 0; i < 10; i++) heap_insert(&heap, &nodes[i], i / 2);
-  CHECK(heap.root == &far && far.child == NULL);
+  CHECK(heap.in_tree == 1 && heap.tree[0].node == &far);
   CHECK(heap.first == &nodes[0] && heap.last == &nodes[9]);
   heap_remove(&heap, &nodes[4]);
   heap_insert(&heap, &nodes[4], 2);
@@ -216,31 +227,57 @@ static void rising_keys_stand_in_the_run(void) {
     CHECK(is_sound(&heap));
   }
   CHECK(heap_first(&heap) == &far);
+  heap_deinit(&heap);
 }
 
-// Rising keys make one chain of children, falling keys a tree of that depth:
-// code that recursed would run out of stack here. Two far keys in the run keep
-// the others out of it.
-static void long_chains_need_no_stack(void) {
-  HeapNode *nodes = calloc(LONG_CHAIN, sizeof(HeapNode));
+// What was reserved fits, also after some of it was given back; and where there
+// is no memory nothing is promised.
+static void room_is_reserved(void) {
+  Heap heap;
+  HeapNode far[2] = {0};
+  HeapNode nodes[200] = {0};
+  begin(&heap, 2);
+  heap_insert(&heap, &far[0], 1000);
+  heap_insert(&heap, &far[1], 1000);
+  for (int i = 0; i < 100; i++) CHECK(heap_reserve(&heap));
+  for (int i = 0; i < 50; i++) heap_unreserve(&heap);
+  for (int i = 50; i < 200; i++) CHECK(heap_reserve(&heap));
+  for (int i = 0; i < 200; i++) heap_insert(&heap, &nodes[i], 200 - i);
+  CHECK_NUM(heap.in_tree, 200);
+  CHECK_NUM(heap.reserved, 202);
+  CHECK(heap.reserved <= heap.room);
+  mem_set_budget(0);
+  while (heap.reserved < heap.room) CHECK(heap_reserve(&heap));
+  CHECK(!heap_reserve(&heap));
+  CHECK(heap.reserved == heap.room);
+  mem_set_budget(-1);
+  CHECK(heap_reserve(&heap));
+  CHECK(is_sound(&heap));
+  heap_deinit(&heap);
+  CHECK_NUM(mem_live_blocks(), 0);
+}
+
+// Two far keys in the run keep the others out of it.
+static void many_keys_in_order_or_against_it(void) {
+  HeapNode *nodes = calloc(MANY, sizeof(HeapNode));
   if (nodes == NULL) abort();
   for (int sign = -1; sign <= 1; sign += 2) {
     Heap heap;
     HeapNode far[2] = {0};
     double last = -INFINITY;
     bool in_order = true;
-    heap_init(&heap);
+    begin(&heap, MANY + 2);
     heap_insert(&heap, &far[0], INFINITY);
     heap_insert(&heap, &far[1], INFINITY);
-    for (int i = 0; i < LONG_CHAIN; i++)
-      heap_insert(&heap, &nodes[i], sign * i);
-    for (int i = 0; i < LONG_CHAIN; i++) {
+    for (int i = 0; i < MANY; i++) heap_insert(&heap, &nodes[i], sign * i);
+    for (int i = 0; i < MANY; i++) {
       in_order = in_order && heap_first(&heap)->key > last;
       last = heap_first(&heap)->key;
       heap_remove(&heap, heap_first(&heap));
     }
     CHECK(in_order);
     CHECK_NUM(heap.count, 2);
+    heap_deinit(&heap);
   }
   free(nodes);
 }
@@ -253,6 +290,7 @@ int main(void) {
   UNIT_RUN(a_node_put_in_again_goes_behind_its_equals);
   UNIT_RUN(agrees_with_a_sorted_array);
   UNIT_RUN(rising_keys_stand_in_the_run);
-  UNIT_RUN(long_chains_need_no_stack);
+  UNIT_RUN(room_is_reserved);
+  UNIT_RUN(many_keys_in_order_or_against_it);
   return unit_done();
 }

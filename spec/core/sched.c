@@ -12,7 +12,10 @@ static void note(Timer *timer) { fired[fired_count++] = (int)(timer - timers); }
 static void set_up(void) {
   core_begin();
   fired_count = changes = 0;
-  for (int i = 0; i < TIMERS; i++) timers[i] = (Timer){.fire = note};
+  for (int i = 0; i < TIMERS; i++) {
+    timers[i] = (Timer){.fire = note};
+    if (!heap_reserve(&core_sched.timers)) abort();
+  }
 }
 
 static void start(int i, double when) {

@@ -1,59 +1,84 @@
 // SPDX-License-Identifier: MIT
-// heap.c: the heap behind every deadline. In its pairing heap a node's children
-// form a chain through `sibling`; `prev` leads back to the left neighbour, or
-// from the leftmost child to its parent, so that a node can leave from
-// anywhere:
+// heap.c: the heap behind every deadline.
 //
-//   root -child-> a -sibling-> b -sibling-> c      a.prev = root, b.prev = a
-//
-// Used by the scheduler for its timers. It must never allocate or recurse: a
-// deadline is set and withdrawn in places that can't fail, and chains may be
-// as long as there are tasks. The root's prev and sibling are always NULL.
+// Used by the scheduler for its timers. A deadline is set and withdrawn in
+// places that can't fail: so the array grows in heap_reserve, when a task or a
+// cancel status is made. With many tasks what costs is the memory that is
+// touched: siblings stand side by side with their keys, and of the nodes only
+// the places are written.
 #include "heap.h"
 
 #include "debug.h"
+#include "mem.h"
 
-// Join two heaps whose roots have neither prev nor sibling.
-static HeapNode *meld(HeapNode *a, HeapNode *b) {
-  if (heap_is_before(b, a)) {
-    HeapNode *other = a;
-    a = b;
-    b = other;
-  }
-  b->prev = a;
-  b->sibling = a->child;
-  if (a->child != NULL) a->child->prev = b;
-  a->child = b;
-  return a;
+enum { CHILDREN = 4, FIRST_ROOM = 64 };
+
+static bool comes_before(HeapEntry a, HeapEntry b) {
+  if (a.key != b.key) return a.key < b.key;
+  return a.node->sequence < b.node->sequence;
 }
 
-static HeapNode *take_out(HeapNode **chain) {
-  HeapNode *node = *chain;
-  *chain = node->sibling;
-  node->prev = node->sibling = NULL;
-  return node;
+static void put(Heap *heap, uint32_t at, HeapEntry entry) {
+  heap->tree[at] = entry;
+  entry.node->place = at;
 }
 
-// Join a chain of siblings into one heap: pairs from left to right, then the
-// pairs from right to left. The order is what makes removal logarithmic.
-static HeapNode *meld_chain(HeapNode *chain) {
-  HeapNode *pairs = NULL;  // stacked through `sibling`, the last on top
-  while (chain != NULL) {
-    HeapNode *pair = take_out(&chain);
-    if (chain != NULL) pair = meld(pair, take_out(&chain));
-    pair->sibling = pairs;
-    pairs = pair;
+// Put `entry` in the free place `at`, or as far towards the root as it belongs.
+static void rise(Heap *heap, uint32_t at, HeapEntry entry) {
+  while (at > 0) {
+    uint32_t parent = (at - 1) / CHILDREN;
+    if (!comes_before(entry, heap->tree[parent])) break;
+    put(heap, at, heap->tree[parent]);
+    at = parent;
   }
-  HeapNode *root = take_out(&pairs);
-  while (pairs != NULL) root = meld(root, take_out(&pairs));
-  return root;
+  put(heap, at, entry);
+}
+
+// The first of the children from `at` on, of which there is one at least.
+static uint32_t least_child(const Heap *heap, uint32_t at) {
+  uint32_t end = at + CHILDREN;
+  if (end > heap->in_tree) end = heap->in_tree;
+  uint32_t least = at;
+  while (++at < end) {
+    if (comes_before(heap->tree[at], heap->tree[least])) least = at;
+  }
+  return least;
+}
+
+// The same as rise, away from the root.
+static void sink(Heap *heap, uint32_t at, HeapEntry entry) {
+  for (;;) {
+    uint32_t child = at * CHILDREN + 1;
+    if (child >= heap->in_tree) break;
+    child = least_child(heap, child);
+    if (!comes_before(heap->tree[child], entry)) break;
+    put(heap, at, heap->tree[child]);
+    at = child;
+  }
+  put(heap, at, entry);
+}
+
+static void put_in_tree(Heap *heap, HeapNode *node) {
+  ASSERT(heap->in_tree < heap->room);
+  rise(heap, heap->in_tree++, (HeapEntry){node->key, node});
+}
+
+static void take_from_tree(Heap *heap, const HeapNode *node) {
+  uint32_t at = node->place;
+  HeapEntry last = heap->tree[--heap->in_tree];
+  if (last.node == node) return;
+  if (at > 0 && comes_before(last, heap->tree[(at - 1) / CHILDREN])) {
+    rise(heap, at, last);
+  } else {
+    sink(heap, at, last);
+  }
 }
 
 static void put_in_run(Heap *heap, HeapNode *node) {
   node->in_run = true;
   node->prev = heap->last;
   if (heap->last != NULL) {
-    heap->last->sibling = node;
+    heap->last->next = node;
   } else {
     heap->first = node;
   }
@@ -62,45 +87,42 @@ static void put_in_run(Heap *heap, HeapNode *node) {
 
 static void take_from_run(Heap *heap, HeapNode *node) {
   if (node->prev != NULL) {
-    node->prev->sibling = node->sibling;
+    node->prev->next = node->next;
   } else {
-    heap->first = node->sibling;
+    heap->first = node->next;
   }
-  if (node->sibling != NULL) {
-    node->sibling->prev = node->prev;
+  if (node->next != NULL) {
+    node->next->prev = node->prev;
   } else {
     heap->last = node->prev;
   }
-  node->sibling = node->prev = NULL;
+  node->next = node->prev = NULL;
   node->in_run = false;
 }
 
-static void put_in_tree(Heap *heap, HeapNode *node) {
-  heap->root = heap->root == NULL ? node : meld(heap->root, node);
+void heap_init(Heap *heap) { *heap = (Heap){.tree = NULL}; }
+
+void heap_deinit(Heap *heap) {
+  mem_free(heap->tree);
+  heap->tree = NULL;
 }
 
-static void take_from_tree(Heap *heap, HeapNode *node) {
-  HeapNode *orphans = node->child == NULL ? NULL : meld_chain(node->child);
-  if (node == heap->root) {
-    heap->root = orphans;
-  } else {
-    if (node->prev->child == node) {
-      node->prev->child = node->sibling;
-    } else {
-      node->prev->sibling = node->sibling;
-    }
-    if (node->sibling != NULL) node->sibling->prev = node->prev;
-    if (orphans != NULL) heap->root = meld(heap->root, orphans);
+bool heap_reserve(Heap *heap) {
+  if (heap->reserved == heap->room) {
+    if (heap->room > UINT32_MAX / 2) return false;
+    uint32_t room = heap->room == 0 ? FIRST_ROOM : heap->room * 2;
+    HeapEntry *tree = mem_realloc(heap->tree, sizeof(HeapEntry) * room);
+    if (tree == NULL) return false;
+    heap->tree = tree;
+    heap->room = room;
   }
-  node->child = node->sibling = node->prev = NULL;
+  heap->reserved++;
+  return true;
 }
-
-void heap_init(Heap *heap) { *heap = (Heap){.root = NULL}; }
 
 // A run of one gives way: a single far deadline would keep all others out.
 void heap_insert(Heap *heap, HeapNode *node, double key) {
   ASSERT(!node->queued);
-  node->child = node->sibling = node->prev = NULL;
   node->key = key;
   node->sequence = heap->next_sequence++;
   node->queued = true;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// heap.h: intrusive min-heap keyed by (key, sequence). Equal keys come out in
-// the order in which they went in. It never allocates, so it can't fail; insert
-// is O(1), removal amortised O(log n), and nothing recurses.
+// heap.h: min-heap keyed by (key, sequence). Equal keys come out in the order
+// in which they went in. Room for a node is reserved by whoever makes it, so
+// inserting and removing can't fail; both are O(log n), and nothing recurses.
 //
 // Deadlines mostly come in order, because the same few timeouts are used again
 // and again. So there are two parts: the run, a sorted chain to which a key
-// that belongs behind its last is appended, and a pairing heap for all others.
+// that belongs behind its last is appended, in O(1), and a tree for all others.
 #ifndef TRIO_BASE_HEAP_H
 #define TRIO_BASE_HEAP_H
 
@@ -14,24 +14,38 @@
 #include <stdint.h>
 
 typedef struct HeapNode {
-  struct HeapNode *child;    // leftmost child; NULL in the run
-  struct HeapNode *sibling;  // next to the right; in the run, the next one
-  struct HeapNode *prev;     // left sibling, or the parent of a leftmost child
+  struct HeapNode *prev, *next;  // in the run
   double key;
   uint64_t sequence;
-  bool queued;  // stands in a heap
-  bool in_run;  // ... in its run
+  uint32_t place;  // in the tree: its index there
+  bool queued;     // stands in a heap
+  bool in_run;     // ... in its run
 } HeapNode;
 
+// A node in the tree. The key is here too, so that finding a place touches no
+// other memory.
+typedef struct HeapEntry {
+  double key;
+  HeapNode *node;
+} HeapEntry;
+
 typedef struct Heap {
-  HeapNode *root;          // of the pairing heap
+  HeapEntry *tree;         // four children per entry, the root at 0
   HeapNode *first, *last;  // of the run
   uint64_t next_sequence;
   size_t count;
+  uint32_t in_tree;   // entries in use
+  uint32_t reserved;  // nodes that there may be
+  uint32_t room;      // entries allocated, at least `reserved`
 } Heap;
 
 void heap_init(Heap *heap);
-// `node` must not be queued.
+void heap_deinit(Heap *heap);
+// There is one node more that may be inserted; false for lack of memory.
+bool heap_reserve(Heap *heap);
+// There is one less. It isn't queued.
+static inline void heap_unreserve(Heap *heap) { heap->reserved--; }
+// `node` must not be queued, and room for it be reserved.
 void heap_insert(Heap *heap, HeapNode *node, double key);
 // Remove `node` if it is queued, from wherever it stands.
 void heap_remove(Heap *heap, HeapNode *node);
@@ -43,8 +57,9 @@ static inline bool heap_is_before(const HeapNode *a, const HeapNode *b) {
 
 // The node with the smallest key, or NULL.
 static inline HeapNode *heap_first(const Heap *heap) {
-  HeapNode *root = heap->root, *first = heap->first;
-  if (root == NULL) return first;
+  HeapNode *first = heap->first;
+  if (heap->in_tree == 0) return first;
+  HeapNode *root = heap->tree[0].node;
   if (first == NULL) return root;
   return heap_is_before(first, root) ? first : root;
 }

@@ -200,6 +200,7 @@ void runner_push_crash(Runner *R) {
 static void task_exited(Runner *R, Task *t) {
   t->state = TASK_DONE;
   R->live--;
+  heap_unreserve(&R->sched.timers);
   if (!list_is_empty(&t->nurseries)) R->abandon(t);
   if (!list_is_empty(&t->breaks)) t->remembered = lot_task_ends(t);
   cancel_attach(t, NULL);

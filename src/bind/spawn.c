@@ -118,7 +118,9 @@ void spawn_release(Task *t) {
 }
 
 void spawn_undo(Task *t) {
-  runner_of_task(t)->live--;
+  Runner *R = runner_of_task(t);
+  R->live--;
+  heap_unreserve(&R->sched.timers);
   spawn_empty(t);
   spawn_release(t);
 }
@@ -333,6 +335,10 @@ Task *spawn_new(lua_State *L, Runner *R, int count, int name, bool system) {
   if (count > LUA_MINSTACK - 5 && !lua_checkstack(co, count + 4)) {
     spawn_release(t);
     luaL_error(L, "too many arguments");
+  }
+  if (!heap_reserve(&R->sched.timers)) {
+    spawn_release(t);
+    luaL_error(L, "not enough memory");
   }
   t->top = t->waiting = co;
   t->system = system;

@@ -80,8 +80,12 @@ static CancelStatus *take_from_pool(Sched *s) {
     s->free_statuses = c->next_free;
     return c;
   }
+  if (!heap_reserve(&s->timers)) return NULL;
   c = mem_alloc(sizeof(CancelStatus));
-  if (c == NULL) return NULL;
+  if (c == NULL) {
+    heap_unreserve(&s->timers);
+    return NULL;
+  }
   c->next = s->statuses;
   s->statuses = c;
   c->sched = s;

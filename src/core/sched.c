@@ -19,7 +19,10 @@ void sched_init(Sched *s, Clock *clock) {
   s->on_change = NULL;
 }
 
-void sched_deinit(Sched *s) { cancel_free_all(s); }
+void sched_deinit(Sched *s) {
+  cancel_free_all(s);
+  heap_deinit(&s->timers);
+}
 
 void sched_set_timer(Sched *s, Timer *timer, double when) {
   heap_remove(&s->timers, &timer->node);

@@ -28,7 +28,7 @@ typedef struct Sched {
   Queue batch;           // tasks of this batch that have not run yet
   size_t ready_count;    // length of `ready`
   struct Task *current;  // whose step runs now, or NULL
-  Heap timers;
+  Heap timers;           // with room for each live task and each status
   Clock *clock;
   List deliveries;  // statuses whose tasks are interrupted, by delivery_link
   List idlers;      // tasks in wait_all_tasks_blocked, by wait_link
