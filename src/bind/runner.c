@@ -137,7 +137,7 @@ void runner_init(lua_State *L, Runner *R) {
   queue_init(&R->pool);
   real_clock_init(&R->real_clock);
   sched_init(&R->sched, &R->real_clock.base);
-  spawn_begin(L);
+  spawn_begin(L, R);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &crash_key);
   state->runner = R;
@@ -177,7 +177,7 @@ static void discard_tasks(Runner *R) {
 void runner_deinit(Runner *R) {
   if (R->crashed) discard_tasks(R);
   R->state->runner = NULL;
-  spawn_end(R->L);
+  spawn_end(R);
   cancel_reason_set(&R->raised, NULL);
   sched_deinit(&R->sched);
   mem_free(R->shuffle);

@@ -62,14 +62,15 @@ struct Runner {
   RealClock real_clock;
   Task *root, *main;
   bool main_done;
-  int live;       // tasks that have not ended
-  int threads;    // at work for the run: one of them may wake a task
-  int peak;       // the largest `live` so far
-  int slots;      // anchors ever used in this run
-  int free_slot;  // first unused anchor, 0: none
-  Queue pool;     // ended tasks to be used again, by run_item (spawn.c)
-  int pooled;     // length of `pool`
-  int room;       // how many tasks `shuffle` can hold
+  int live;          // tasks that have not ended
+  int threads;       // at work for the run: one of them may wake a task
+  int peak;          // the largest `live` so far
+  lua_State *shelf;  // never runs: its stack has what spawning needs (spawn.c)
+  int slots;         // anchors ever used in this run
+  int free_slot;     // first unused anchor, 0: none
+  Queue pool;        // ended tasks to be used again, by run_item (spawn.c)
+  int pooled;        // length of `pool`
+  int room;          // how many tasks `shuffle` can hold
   bool strict_groups;
   bool raise_deadlock;
   bool takes_interrupt;       // SIGINT is taken over for the run

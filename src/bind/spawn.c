@@ -15,21 +15,41 @@
 #include "naming.h"
 #include "with.h"
 
-static const char anchors_key = 0, outer_context_key = 0;
+static const char shelf_key = 0, outer_context_key = 0;
 
-void spawn_begin(lua_State *L) {
+// What stands on the stack of R->shelf, where it is found several times faster
+// than in the registry.
+enum { ANCHORS_AT = 1, META_AT, GUARD_AT };
+
+void spawn_begin(lua_State *L, Runner *R) {
+  lua_State *shelf = lua_newthread(L);
   lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  class_push_meta(L, &task_class);
+  lost_push_guard(L);
+  lua_xmove(L, shelf, GUARD_AT);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &shelf_key);
+  R->shelf = shelf;
 }
 
-void spawn_end(lua_State *L) {
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+void spawn_end(Runner *R) {
+  R->shelf = NULL;
+  lua_pushnil(R->L);
+  lua_rawsetp(R->L, LUA_REGISTRYINDEX, &shelf_key);
+}
+
+static void push_from_shelf(lua_State *L, const Runner *R, int idx) {
+  lua_pushvalue(R->shelf, idx);
+  lua_xmove(R->shelf, L, 1);
+}
+
+static void push_held(lua_State *L, const Runner *R, int slot) {
+  lua_rawgeti(R->shelf, ANCHORS_AT, slot);
+  lua_xmove(R->shelf, L, 1);
 }
 
 int spawn_hold(lua_State *L, Runner *R, int idx) {
   idx = lua_absindex(L, idx);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  push_from_shelf(L, R, ANCHORS_AT);
   int slot = R->free_slot;
   int next = 0;
   if (slot != 0) {
@@ -49,19 +69,14 @@ int spawn_hold(lua_State *L, Runner *R, int idx) {
 
 void spawn_drop(Runner *R, int *slot) {
   if (*slot == 0) return;
-  lua_State *L = R->L;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_pushinteger(L, R->free_slot);
-  lua_rawseti(L, -2, *slot);
-  lua_pop(L, 1);
+  lua_pushinteger(R->shelf, R->free_slot);
+  lua_rawseti(R->shelf, ANCHORS_AT, *slot);
   R->free_slot = *slot;
   *slot = 0;
 }
 
 void spawn_push_held(lua_State *L, int slot) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_rawgeti(L, -1, slot);
-  lua_remove(L, -2);
+  push_held(L, runner_maybe(L), slot);
 }
 
 // How many ended tasks are kept for reuse while the run idles; while it is busy
@@ -133,7 +148,9 @@ void spawn_trim_pool(Runner *R) {
   }
 }
 
-void spawn_push_object(lua_State *L, Task *t) { spawn_push_held(L, t->slot); }
+void spawn_push_object(lua_State *L, Task *t) {
+  push_held(L, runner_of_task(t), t->slot);
+}
 
 void task_push(lua_State *L, Task *t) {
   if (t == NULL) {
@@ -150,30 +167,29 @@ void task_push(lua_State *L, Task *t) {
 
 void task_note_parent(lua_State *L, Task *t) {
   spawn_push_object(L, t);
-  spawn_push_held(L, t->parent_slot);
+  push_held(L, runner_of_task(t), t->parent_slot);
   lua_setiuservalue(L, -2, TASK_PARENT);
   lua_pop(L, 1);
 }
 
 void spawn_anchor(lua_State *L, const void *key, int idx) {
   idx = lua_absindex(L, idx);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  push_from_shelf(L, runner_maybe(L), ANCHORS_AT);
   lua_pushvalue(L, idx);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);
 }
 
 void spawn_push_anchored(lua_State *L, const void *key) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  push_from_shelf(L, runner_maybe(L), ANCHORS_AT);
   lua_rawgetp(L, -1, key);
   lua_remove(L, -2);
 }
 
 Task *spawn_at(lua_State *L, int slot) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  lua_rawgeti(L, -1, slot);
+  spawn_push_held(L, slot);
   TaskObject *object = class_test(L, -1, &task_class);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   return object == NULL ? NULL : &object->task;
 }
 
@@ -234,8 +250,9 @@ static int task_ended(lua_State *L, int status, lua_KContext below) {
 // trio.coroutine.close does not know.
 static int task_main(lua_State *L) {
   int below = 1;
-  if (!runner_running->state->installed) {
-    lost_push_guard(L);
+  const Runner *R = runner_running;
+  if (!R->state->installed) {
+    push_from_shelf(L, R, GUARD_AT);
     lua_insert(L, 1);
     lua_toclose(L, 1);
     below = 2;
@@ -313,14 +330,16 @@ static Task *take_pooled(Runner *R) {
 }
 
 static Task *make_task(lua_State *L, Runner *R) {
-  TaskObject *object =
-      class_new(L, &task_class, sizeof(TaskObject), TASK_VALUES);
+  push_from_shelf(L, R, META_AT);
+  TaskObject *object = class_new_with(L, &task_class, sizeof(TaskObject),
+                                      TASK_VALUES, lua_gettop(L));
   Task *t = &object->task;
   task_init(t, &R->sched);
   t->co = lua_newthread(L);
   lua_setiuservalue(L, -2, TASK_COROUTINE);
   t->slot = spawn_hold(L, R, -1);
   lua_xmove(L, t->co, 1);
+  lua_pop(L, 1);
   return t;
 }
 

@@ -86,8 +86,8 @@ void spawn_push_outer_context(lua_State *L, bool create);
 // Replace the table on top by a shallow copy. [-1, +1, m]
 void spawn_copy_table(lua_State *L);
 
-// Make, and drop, the table that anchors the live tasks.
-void spawn_begin(lua_State *L);
-void spawn_end(lua_State *L);
+// Make, and drop, the table that anchors the live tasks. [-0, +0, m]
+void spawn_begin(lua_State *L, Runner *R);
+void spawn_end(Runner *R);
 
 #endif
