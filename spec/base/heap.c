@@ -181,7 +181,7 @@ static void change(Heap *heap, HeapNode *nodes, int step) {
   } else if (node->queued && random_below(10) < (growing ? 2u : 9u)) {
     CHECK(model_remove(node));
     heap_remove(heap, node);
-    CHECK(!node->queued && node->next == NULL && node->prev == NULL);
+    CHECK(!node->queued && node->next == NULL);
   }
 }
 

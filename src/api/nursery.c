@@ -72,7 +72,7 @@ void nursery_child_exit(Task *t) {
       list_push(&n->failed, &t->child_link);
       t->pinned = true;
     }
-    CancelReason *r = t->failure;
+    CancelReason *r = n->runner->failure;
     cancel_request(n->status,
                    r != NULL ? r : cancel_reason_bare(CANCEL_NURSERY));
   }

@@ -7,8 +7,6 @@
 #include "api.h"
 #include "nursery.h"
 
-enum { EXTRA_SLEEP_DATA = 1 };
-
 static Task *self(lua_State *L) {
   TaskObject *object = class_check(L, 1, &task_class);
   return &object->task;
@@ -42,7 +40,7 @@ static int get_coro(lua_State *L) {
 
 static int get_parent_nursery(lua_State *L) {
   self(L);
-  lua_getiuservalue(L, 1, TASK_PARENT);
+  task_push_parent(L, 1);
   return 1;
 }
 
@@ -68,18 +66,14 @@ static int get_child_nurseries(lua_State *L) {
 static int get_custom_sleep_data(lua_State *L) {
   Task *t = self(L);
   if (!t->has_sleep_data) return lua_pushnil(L), 1;
-  lua_getiuservalue(L, 1, TASK_EXTRA);
+  task_push_extra(L, 1, true);
   lua_rawgeti(L, -1, EXTRA_SLEEP_DATA);
   return 1;
 }
 
 static int put_custom_sleep_data(lua_State *L) {
   Task *t = self(L);
-  if (lua_getiuservalue(L, 1, TASK_EXTRA) != LUA_TTABLE) {
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, TASK_EXTRA);
-  }
+  task_push_extra(L, 1, true);
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, EXTRA_SLEEP_DATA);
   t->has_sleep_data = true;

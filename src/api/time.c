@@ -17,7 +17,7 @@ static void on_time(Timer *timer) {
 // self is the frame's deadline, passed through the timer's own key.
 static void start_sleep(lua_State *L, Task *t, void *self) {
   UNUSED(self);
-  t->timer.fire = on_time;
+  t->timer = (Timer){.fire = on_time};
   sched_set_timer(t->sched, &t->timer, lua_tonumber(L, 1));
 }
 

@@ -124,7 +124,7 @@ bool heap_reserve(Heap *heap) {
 void heap_insert(Heap *heap, HeapNode *node, double key) {
   ASSERT(!node->queued);
   node->key = key;
-  node->sequence = heap->next_sequence++;
+  node->sequence = heap->next_sequence++ & (UINT64_MAX >> 2);
   node->queued = true;
   heap->count++;
   HeapNode *last = heap->last;

@@ -14,12 +14,15 @@
 #include <stdint.h>
 
 typedef struct HeapNode {
-  struct HeapNode *prev, *next;  // in the run
   double key;
-  uint64_t sequence;
-  uint32_t place;  // in the tree: its index there
-  bool queued;     // stands in a heap
-  bool in_run;     // ... in its run
+  uint64_t sequence : 62;
+  bool queued : 1;        // stands in a heap
+  bool in_run : 1;        // ... in its run
+  struct HeapNode *next;  // in the run
+  union {
+    struct HeapNode *prev;  // in the run
+    uint32_t place;         // in the tree: its index there
+  };
 } HeapNode;
 
 // A node in the tree. The key is here too, so that finding a place touches no

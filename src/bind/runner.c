@@ -111,7 +111,9 @@ bool swallow_allowed(lua_State *L) {
     t->swallowed_in = origin;
     t->swallowed = 0;
   }
-  return ++t->swallowed <= LIMIT;
+  if (t->swallowed >= LIMIT) return false;
+  t->swallowed++;
+  return true;
 }
 
 Task *task_require(lua_State *L) {
@@ -168,7 +170,6 @@ static void discard_tasks(Runner *R) {
     }
     t->state = TASK_DONE;
     cancel_reason_set(&t->cancel_reason, NULL);
-    cancel_reason_set(&t->failure, NULL);
   }
 }
 
@@ -179,6 +180,7 @@ void runner_deinit(Runner *R) {
   R->state->runner = NULL;
   spawn_end(R);
   cancel_reason_set(&R->raised, NULL);
+  cancel_reason_set(&R->failure, NULL);
   sched_deinit(&R->sched);
   mem_free(R->shuffle);
   R->shuffle = NULL;
@@ -209,7 +211,7 @@ static void task_exited(Runner *R, Task *t) {
   if (t == R->main || t == R->root) t->pinned = true;
   spawn_empty(t);
   if (t->on_exit != NULL) t->on_exit(t);
-  cancel_reason_set(&t->failure, NULL);
+  cancel_reason_set(&R->failure, NULL);
   if (R->on_exit != NULL) R->on_exit(R, t);
 }
 

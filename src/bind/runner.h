@@ -86,6 +86,8 @@ struct Runner {
   MockClock *mock;   // the clock, if it is one of ours
   bool crashed;      // internal error: the value is in the registry
   unsigned signals;  // how many of runner_signals it has looked at
+  // Why the nursery of the task that ends is cancelled; NULL between ends.
+  struct CancelReason *failure;
   struct CancelReason *raised;  // of the latest Cancelled (await.c), or NULL
   struct Nursery *system_nursery;
   struct Nursery *token_nursery;

@@ -159,17 +159,43 @@ void task_push(lua_State *L, Task *t) {
   }
   t->exposed = true;
   spawn_push_object(L, t);
-  if (lua_getiuservalue(L, -1, TASK_PARENT) == LUA_TNIL) {
-    task_note_parent(L, t);
-  }
+  task_push_parent(L, -1);
+  if (lua_isnil(L, -1)) task_note_parent(L, t);
   lua_pop(L, 1);
 }
 
 void task_note_parent(lua_State *L, Task *t) {
   spawn_push_object(L, t);
+  int at = lua_gettop(L);
+  bool has_extra = task_push_extra(L, at, false);
   push_held(L, runner_of_task(t), t->parent_slot);
-  lua_setiuservalue(L, -2, TASK_PARENT);
-  lua_pop(L, 1);
+  if (has_extra) {
+    lua_rawseti(L, -2, EXTRA_PARENT);  // allocates nothing: there is room
+  } else {
+    lua_setiuservalue(L, at, TASK_EXTRA);
+  }
+  lua_settop(L, at - 1);
+}
+
+void task_push_parent(lua_State *L, int idx) {
+  if (lua_getiuservalue(L, idx, TASK_EXTRA) != LUA_TTABLE) return;
+  lua_rawgeti(L, -1, EXTRA_PARENT);
+  lua_remove(L, -2);
+}
+
+bool task_push_extra(lua_State *L, int idx, bool create) {
+  idx = lua_absindex(L, idx);
+  if (lua_getiuservalue(L, idx, TASK_EXTRA) == LUA_TTABLE) return true;
+  if (create) {
+    lua_createtable(L, EXTRA_VALUES, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, EXTRA_PARENT);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, idx, TASK_EXTRA);
+  } else {
+    lua_pop(L, 1);
+  }
+  return create;
 }
 
 void spawn_anchor(lua_State *L, const void *key, int idx) {
@@ -228,8 +254,10 @@ static void explain_failure(lua_State *L, Task *t) {
   explain_push_brief(L, -1);
   lua_pushfstring(L, "child task raised %s", lua_tostring(L, -1));
   task_push_repr(L, t);
-  t->failure = cancel_reason_new(CANCEL_NURSERY, lua_tostring(L, -2),
-                                 lua_tostring(L, -1));
+  CancelReason *r = cancel_reason_new(CANCEL_NURSERY, lua_tostring(L, -2),
+                                      lua_tostring(L, -1));
+  cancel_reason_set(&runner_of_task(t)->failure, r);
+  cancel_reason_set(&r, NULL);
   lua_pop(L, 3);
 }
 

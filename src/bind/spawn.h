@@ -2,8 +2,8 @@
 // spawn.h: making tasks, their Lua objects, their end.
 //
 // A task's Lua object holds the Task itself and, as user values, its
-// coroutine, what names it, its context variables, its last failure and its
-// nursery. Live tasks and open nurseries are held in a table by slot number.
+// coroutine, what names it, its context variables, its nursery and its last
+// failure. Live tasks and open nurseries are held in a table by slot number.
 #ifndef TRIO_BIND_SPAWN_H
 #define TRIO_BIND_SPAWN_H
 
@@ -14,11 +14,18 @@
 
 enum {
   TASK_COROUTINE = 1,
-  TASK_NAME,
+  TASK_EXTRA,  // its nursery, once the program has the task in its hands, or a
+               // table of that and of what few tasks have
   TASK_CONTEXT,
-  TASK_EXTRA,
-  TASK_PARENT,  // its nursery, once the program has the task in its hands
-  TASK_VALUES = 5
+  TASK_NAME,
+  TASK_VALUES = 4
+};
+enum {
+  EXTRA_PARENT = 1,
+  EXTRA_SLEEP_DATA,
+  EXTRA_ERROR,  // the last error recorded in the task (with.c), ...
+  EXTRA_TRACEBACK,
+  EXTRA_VALUES = 4
 };
 
 typedef struct TaskObject {
@@ -57,6 +64,13 @@ void task_push(lua_State *L, Task *t);
 
 // The task has moved to another nursery, which is held in t->parent_slot.
 void task_note_parent(lua_State *L, Task *t);
+// Push the nursery of the task object at idx, which the program has in its
+// hands, or nil. [-0, +1, -]
+void task_push_parent(lua_State *L, int idx);
+
+// Push the table at TASK_EXTRA of the task object at idx. If there is none,
+// push nothing and return false, or with `create` make one. [-0, +(0|1), m]
+bool task_push_extra(lua_State *L, int idx, bool create);
 
 // The live task anchored in that slot, or NULL. [-0, +0, -]
 Task *spawn_at(lua_State *L, int slot);

@@ -128,43 +128,28 @@ int with_rethrow(lua_State *L) {
   return lua_error(L);
 }
 
-// The task's failure record: its last error and that error's traceback.
-enum { EXTRA_ERROR = 2, EXTRA_TRACEBACK = 3 };
-
-static bool push_extra(lua_State *L, Task *t) {
-  spawn_push_object(L, t);
-  lua_getiuservalue(L, -1, TASK_EXTRA);
-  lua_remove(L, -2);
-  return lua_istable(L, -1);
-}
-
 // Remember the traceback at index 2 for the error at index 1.
 static void record(lua_State *L, Task *t) {
-  if (!push_extra(L, t)) {
-    lua_pop(L, 1);
-    spawn_push_object(L, t);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, -3, TASK_EXTRA);
-    lua_remove(L, -2);
-  }
+  spawn_push_object(L, t);
+  task_push_extra(L, -1, true);
   lua_pushvalue(L, 1);
   lua_rawseti(L, -2, EXTRA_ERROR);
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, EXTRA_TRACEBACK);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
   t->has_failure = true;
 }
 
 static bool is_recorded(lua_State *L, Task *t, int idx) {
   idx = lua_absindex(L, idx);
+  int top = lua_gettop(L);
+  spawn_push_object(L, t);
   bool same = false;
-  if (push_extra(L, t)) {
+  if (task_push_extra(L, -1, false)) {
     lua_rawgeti(L, -1, EXTRA_ERROR);
     same = lua_rawequal(L, -1, idx);
-    lua_pop(L, 1);
   }
-  lua_pop(L, 1);
+  lua_settop(L, top);
   return same;
 }
 
@@ -208,9 +193,11 @@ void with_push_traceback(lua_State *L, Task *t, int idx) {
     lua_pushnil(L);
     return;
   }
-  push_extra(L, t);
+  spawn_push_object(L, t);
+  task_push_extra(L, -1, true);
   lua_rawgeti(L, -1, EXTRA_TRACEBACK);
-  lua_remove(L, -2);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 void with_open(lua_State *L) {

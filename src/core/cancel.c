@@ -145,7 +145,7 @@ static void deliver(Sched *s) {
     const struct Task *next =
         CONTAINER_OF(link->next, struct Task, cancel_link);
     __builtin_prefetch(next);
-    __builtin_prefetch(&next->state);
+    __builtin_prefetch(&next->values);
     __builtin_prefetch(&next->timer);
     list_remove(link);
     list_push(&c->tasks, link);

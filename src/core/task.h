@@ -13,9 +13,10 @@
 //  I2 an abort is tried only in PARKED, and once per park.
 //  I3 a parked task stands in at most one wait list, by its wait_link.
 //  I4 tasks run in batches; what becomes ready during a batch runs in the next.
-//  I5 between two resumes the scheduler allocates nothing: every list and heap
-//     is intrusive, and the result of a task that ended stays on the stack of
-//     its own coroutine until its nursery collects it.
+//  I5 between two resumes the scheduler allocates nothing: every list is
+//     intrusive, the heap has a place for each timer, and the result of a task
+//     that ended stays on the stack of its own coroutine until its nursery
+//     collects it.
 //  I6 a task's body runs inside a protected call in its own coroutine.
 //  I7 the coroutine that may wait for a task is task->top: task->co, or one
 //     that the program made and whose resumers are all known (bind/coro.c).
@@ -72,33 +73,45 @@ struct Task {
   struct lua_State *top, *waiting;
   Sched *sched;
   struct CancelStatus *cancel;  // innermost active status
-  TaskState state;
   int values;  // how many values the waker moved onto `waiting`
   int wake_code;
   int depth;  // nested bodies since the last resume (bind/with.c)
   uint32_t schedule_points, cancel_points;
-  bool abort_tried;     // in this park
-  bool hopping;         // yielded only to empty the C stack: resume at once
-  bool has_sleep_data;  // custom_sleep_data is set
-  bool system;          // belongs to the runtime: no Ctrl+C, run-start context
-  bool exposed;         // the program may hold the task or its coroutine
-  bool seen;            // ... the latter, from coroutine.running
-  bool has_context;     // it has context variables
-  bool context_shared;  // and their table belongs to other tasks too
-  bool remembered;      // a lock names it as the owner that broke it
-  bool has_failure;     // an error of it was recorded (bind/with.c)
-  bool rethrowing;      // an error on its way out is raised once more
-  bool failed;          // it ended with an error
-  bool kept;            // ... a Cancelled, which its nursery has got already
-  bool died;            // ... that no protected call caught
-  bool reusable;        // it ended and leaves no trace (bind/spawn.c)
-  bool pinned;          // DONE, but its stack is still needed
+  TaskState state : 8;
+  uint8_t swallowed;        // see swallowed_in
+  bool abort_tried : 1;     // in this park
+  bool hopping : 1;         // yielded only to empty the C stack: resume at once
+  bool has_sleep_data : 1;  // custom_sleep_data is set
+  bool system : 1;       // belongs to the runtime: no Ctrl+C, run-start context
+  bool exposed : 1;      // the program may hold the task or its coroutine
+  bool seen : 1;         // ... the latter, from coroutine.running
+  bool has_context : 1;  // it has context variables
+  bool context_shared : 1;  // and their table belongs to other tasks too
+  bool remembered : 1;      // a lock names it as the owner that broke it
+  bool has_failure : 1;     // an error of it was recorded (bind/with.c)
+  bool rethrowing : 1;      // an error on its way out is raised once more
+  bool failed : 1;          // it ended with an error
+  bool kept : 1;      // ... a Cancelled, which its nursery has got already
+  bool died : 1;      // ... that no protected call caught
+  bool reusable : 1;  // it ended and leaves no trace (bind/spawn.c)
+  bool pinned : 1;    // DONE, but its stack is still needed
 
   // The park slot: meaningful from task_park until the wait has finished.
   AbortFn abort;
   void *self;            // the object waited for
   const char *waits_in;  // static name of the operation, for reports
-  Timer timer;           // a sleep's own deadline
+  // By what it waits for: a time, or that somebody takes it from a list.
+  union {
+    Timer timer;
+    struct {
+      Link wait_link;  // in a Lot or another wait list
+      union {
+        struct Lot *lot;      // the Lot that wait_link stands in
+        double cushion;       // of wait_all_tasks_blocked
+        const void *host_op;  // api/host.c
+      };
+    };
+  };
 
   // What the end of a task needs, by a cancellation or by itself.
   Link cancel_link;                    // in cancel->tasks
@@ -106,19 +119,14 @@ struct Task {
   struct Nursery *parent;              // NULL for the root task
   struct CancelStatus *base;           // status of the nursery it belongs to
   void (*on_exit)(struct Task *t);     // tells the nursery; no Lua, no failure
-  struct CancelReason *failure;        // why its error cancels the nursery
   Link child_link;                     // in parent's children or failed list
   List nurseries;                      // open ones, outermost first
   List breaks;                         // parking lots that break when it ends
   int slot;                            // index of its anchor (bind/spawn.c)
   int parent_slot;                     // the same of `parent`
 
-  int swallowed;          // bind/pcall.c: how often it kept a Cancelled of
-  uint64_t swallowed_in;  // this scope for itself
-  Link wait_link;         // in a Lot or another wait list, while PARKED
-  struct Lot *lot;        // the Lot that wait_link stands in, or NULL
-  double cushion;         // of wait_all_tasks_blocked
-  const void *host_op;    // api/host.c: the op it waits in
+  uint64_t swallowed_in;  // bind/pcall.c: the scope of which it kept a
+                          // Cancelled for itself, `swallowed` times
   struct Nursery *eventual_parent;  // while in nursery:start limbo
 };
 
