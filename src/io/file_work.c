@@ -14,7 +14,7 @@
 #include "../base/debug.h"
 #include "file.h"
 
-enum { POLL_MS = 20, FIRST_READ = 16384, LARGEST_READ = 1 << 18 };
+enum { POLL_MS = 20, FIRST_READ = 16384, LARGEST_READ = 1 << 20 };
 
 static FileBody *body_of(Job *j) { return CONTAINER_OF(j, FileBody, job); }
 
