@@ -60,23 +60,6 @@ static int finish_sendmsg(lua_State *L, Task *t, void *self, int code) {
   return socket_retry(L, t, self, code, try_sendmsg, &again);
 }
 
-// One string of the parts at DATA, a string or an array of strings.
-static void join_parts(lua_State *L) {
-  if (lua_type(L, DATA) == LUA_TSTRING) return;
-  luaL_checktype(L, DATA, LUA_TTABLE);
-  lua_Integer count = luaL_len(L, DATA);
-  luaL_Buffer joined;
-  luaL_buffinit(L, &joined);
-  for (lua_Integer n = 1; n <= count; n++) {
-    if (lua_geti(L, DATA, n) != LUA_TSTRING) {
-      luaL_argerror(L, DATA, "an array of strings expected");
-    }
-    luaL_addvalue(&joined);
-  }
-  luaL_pushresult(&joined);
-  lua_replace(L, DATA);
-}
-
 // The fields of item n, pushed: level, type, data.
 static const char *push_item(lua_State *L, lua_Integer n, size_t *length) {
   if (lua_geti(L, CONTROL, n) != LUA_TTABLE) {
@@ -134,7 +117,7 @@ int message_send(lua_State *L) {
                         .finish = finish_sendmsg};
   Socket *s = socket_check(L, SELF);
   lua_settop(L, ADDRESS);
-  join_parts(L);
+  socket_join_parts(L, DATA);
   if (!lua_isnil(L, CONTROL)) luaL_checktype(L, CONTROL, LUA_TTABLE);
   build_control(L);
   luaL_optinteger(L, FLAGS, 0);

@@ -34,6 +34,10 @@ AbortResult socket_stop_writing(Task *t, void *self, int code);
 int socket_retry(lua_State *L, Task *t, Socket *s, int code,
                  int (*attempt)(lua_State *, Task *, void *), const Op *again);
 
+// Replace the value at idx, a string or an array of strings, by one string.
+// Raises an argument error for anything else. [-0, +0, v]
+void socket_join_parts(lua_State *L, int idx);
+
 // The methods getsockopt and setsockopt, with the socket at index 1.
 int socket_getsockopt(lua_State *L);
 int socket_setsockopt(lua_State *L);

@@ -239,21 +239,6 @@ static int finish_send(lua_State *L, Task *t, void *self, int code) {
   return results != WOULD_BLOCK ? results : await(L, &again, self);
 }
 
-// The parts of the array at DATA as one string.
-static void join_parts(lua_State *L) {
-  lua_Integer count = luaL_len(L, DATA);
-  luaL_Buffer joined;
-  luaL_buffinit(L, &joined);
-  for (lua_Integer n = 1; n <= count; n++) {
-    if (lua_geti(L, DATA, n) != LUA_TSTRING) {
-      luaL_argerror(L, DATA, "an array of strings expected");
-    }
-    luaL_addvalue(&joined);
-  }
-  luaL_pushresult(&joined);
-  lua_replace(L, DATA);
-}
-
 // stream:send_all(data): send the whole string, or all strings of an array
 int stream_send_all(lua_State *L) {
   static const Op op = {.name = "Stream:send_all",
@@ -263,7 +248,7 @@ int stream_send_all(lua_State *L) {
                         .finish = finish_send};
   Stream *s = stream_check(L);
   lua_settop(L, DATA);
-  if (lua_istable(L, DATA)) join_parts(L);
+  if (lua_istable(L, DATA)) socket_join_parts(L, DATA);
   luaL_checktype(L, DATA, LUA_TSTRING);
   return await(L, &op, s);
 }

@@ -17,6 +17,22 @@
 
 enum { SELF = 1 };
 
+void socket_join_parts(lua_State *L, int idx) {
+  if (lua_type(L, idx) == LUA_TSTRING) return;
+  luaL_checktype(L, idx, LUA_TTABLE);
+  lua_Integer count = luaL_len(L, idx);
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
+  for (lua_Integer n = 1; n <= count; n++) {
+    if (lua_geti(L, idx, n) != LUA_TSTRING) {
+      luaL_argerror(L, idx, "an array of strings expected");
+    }
+    luaL_addvalue(&joined);
+  }
+  luaL_pushresult(&joined);
+  lua_replace(L, idx);
+}
+
 int socket_retry(lua_State *L, Task *t, Socket *s, int code,
                  int (*attempt)(lua_State *, Task *, void *), const Op *again) {
   if (code < 0) return await_raise(L, t, code);
