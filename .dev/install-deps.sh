@@ -25,6 +25,7 @@ build|libedit-dev|pkg-config libedit || ! command -v apt-get || \
 test|lua5.4|command -v lua5.4
 test|lua-busted|lua5.4 -e 'require "busted.core"'
 test|lua-check|command -v luacheck
+test|netbase|test -r /etc/services
 test|socat|command -v socat
 test|ncat|command -v ncat
 test|lua-luv-dev|pkg-config lua5.4-luv
