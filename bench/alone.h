@@ -8,6 +8,7 @@
 #define _GNU_SOURCE  // sched_setaffinity
 #endif
 #include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -94,5 +95,32 @@ static inline void alone_here(Where where) {
 }
 
 static inline void end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+// Start a server alone on the last processor and read the three ports that it
+// prints. -1 where it does not start, with a reason in errno.
+static inline pid_t start_server(char **command, int ports[3]) {
+  int out[2];
+  if (pipe(out) != 0) return -1;
+  pid_t server = fork();
+  if (server < 0) return -1;
+  if (server == 0) {
+    end_with_parent();
+    alone_here(LAST_PROCESSOR);
+    dup2(out[1], STDOUT_FILENO);
+    close(out[0]);
+    close(out[1]);
+    execvp(command[0], command);
+    perror(command[0]);
+    _exit(1);
+  }
+  close(out[1]);
+  FILE *file = fdopen(out[0], "r");
+  if (file == NULL) return -1;
+  if (fscanf(file, "%d %d %d", &ports[0], &ports[1], &ports[2]) == 3) {
+    return server;
+  }
+  errno = ECHILD;
+  return -1;
+}
 
 #endif

@@ -70,29 +70,6 @@ static void die(const char *what) {
 
 // ---- the server
 
-static void start_server(char **command, int ports[3]) {
-  int out[2];
-  if (pipe(out) != 0) die("pipe");
-  server = fork();
-  if (server < 0) die("fork");
-  if (server == 0) {
-    end_with_parent();
-    alone_here(LAST_PROCESSOR);
-    dup2(out[1], STDOUT_FILENO);
-    close(out[0]);
-    close(out[1]);
-    execvp(command[0], command);
-    die(command[0]);
-  }
-  close(out[1]);
-  FILE *file = fdopen(out[0], "r");
-  if (file == NULL) die("fdopen");
-  if (fscanf(file, "%d %d %d", &ports[0], &ports[1], &ports[2]) != 3) {
-    errno = ECHILD;
-    die("the server did not start");
-  }
-}
-
 static long resident_kb(void) {
   char path[64];
   long all = 0, resident = 0;
@@ -286,7 +263,8 @@ int main(int argc, char **argv) {
   memset(message, 'x', sizeof message);
   alarm((unsigned)seconds + 60);
   int ports[3];
-  start_server(argv + 5, ports);
+  server = start_server(argv + 5, ports);
+  if (server < 0) die("the server did not start");
   alone_here(FIRST_PROCESSOR);
   bool sends = strcmp(workload, "send") == 0;
   bool receives = strcmp(workload, "receive") == 0;

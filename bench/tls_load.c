@@ -46,28 +46,6 @@ static void die(const char *what) {
   exit(1);
 }
 
-static void start_server(char **command, int ports[3]) {
-  int out[2];
-  if (pipe(out) != 0) die("pipe");
-  server = fork();
-  if (server < 0) die("fork");
-  if (server == 0) {
-    alone_here(LAST_PROCESSOR);
-    dup2(out[1], STDOUT_FILENO);
-    close(out[0]);
-    close(out[1]);
-    execvp(command[0], command);
-    die(command[0]);
-  }
-  close(out[1]);
-  FILE *file = fdopen(out[0], "r");
-  if (file == NULL) die("fdopen");
-  if (fscanf(file, "%d %d %d", &ports[0], &ports[1], &ports[2]) != 3) {
-    errno = ECHILD;
-    die("the server did not start");
-  }
-}
-
 static Mark mark(void) {
   return (Mark){now_seconds(), times_of(server), times_of(getpid())};
 }
@@ -163,7 +141,8 @@ int main(int argc, char **argv) {
   double seconds = strtod(argv[2], NULL);
   alarm((unsigned)seconds + 60);
   int ports[3];
-  start_server(argv + 3, ports);
+  server = start_server(argv + 3, ports);
+  if (server < 0) die("the server did not start");
   alone_here(FIRST_PROCESSOR);
   context = SSL_CTX_new(TLS_client_method());
   if (context == NULL) die("SSL_CTX_new");
